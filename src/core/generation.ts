@@ -1,0 +1,140 @@
+/**
+ * The border between the HTTP edge and the actors: what a request asks for, and the text that comes back.
+ * http/ sees only this; actors/frontend.ts implements TextGenerator.
+ */
+import type { SamplingParams } from './sampling-params.ts';
+
+/** `abort`: cancelled by the client or an operator. `error`: could not be finished; the error travels beside it. */
+export type FinishReason = 'stop' | 'length' | 'abort' | 'error';
+
+/** A chat message as JSON; templates read any field, so unknown ones are kept. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content?: unknown;
+  readonly [field: string]: unknown;
+}
+
+export type Prompt =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
+  | {
+      readonly type: 'chat';
+      readonly messages: readonly ChatMessage[];
+      readonly tools?: readonly unknown[] | undefined;
+      readonly addGenerationPrompt: boolean;
+      readonly continueFinalMessage: boolean;
+      /** Variables for the template: `enable_thinking` and whatever else the request names. */
+      readonly templateKwargs: Readonly<Record<string, unknown>>;
+    };
+
+/** What the request said; absent fields take the model's generation_config.json, then the neutral value. */
+export interface GenerateRequest {
+  readonly requestId: string;
+  readonly prompt: Prompt;
+  /** Number of independent choices. */
+  readonly n: number;
+  readonly sampling: Partial<
+    Pick<
+      SamplingParams,
+      | 'temperature'
+      | 'topK'
+      | 'topP'
+      | 'minP'
+      | 'repetitionPenalty'
+      | 'presencePenalty'
+      | 'frequencyPenalty'
+      | 'logitBias'
+      | 'minTokens'
+      | 'maxTokens'
+      | 'logprobs'
+    >
+  >;
+  /** Absent = chosen by the frontend. 0 … 2^63 - 1. */
+  readonly seed?: bigint | undefined;
+  /** Matched on decoded text, across token borders. */
+  readonly stop: readonly string[];
+  readonly stopTokenIds: readonly number[];
+  readonly includeStopStrInOutput: boolean;
+  readonly ignoreEos: boolean;
+  readonly skipSpecialTokens: boolean;
+  readonly badWords: readonly string[];
+  readonly badWordsTokenIds: readonly number[];
+  /** Split reasoning from content with the model's parser (chat only). */
+  readonly parseReasoning: boolean;
+  /** Emit a delta for every step even when no text is complete yet, so that token ids arrive as they come. */
+  readonly wantTokenIds: boolean;
+  /** Smaller runs earlier; 0 by default. */
+  readonly priority: number;
+  /** Isolates the prefix cache: only equal salts share blocks. */
+  readonly cacheSalt?: string | undefined;
+}
+
+export interface TopLogprob {
+  readonly tokenId: number;
+  readonly token: string;
+  readonly bytes: readonly number[];
+  readonly logprob: number;
+}
+
+export interface TokenLogprob extends TopLogprob {
+  /** The best alternatives by raw log-probability, best first. */
+  readonly top: readonly TopLogprob[];
+}
+
+/**
+ * A piece of one choice. `tokenIds` and `logprobs` cover everything generated since this choice's previous delta, so that text held
+ * back (half a UTF-8 character, the start of a stop string) never loses its tokens.
+ */
+export interface TextDelta {
+  readonly choice: number;
+  readonly text: string;
+  readonly reasoning: string;
+  readonly tokenIds: readonly number[];
+  readonly logprobs: readonly TokenLogprob[] | null;
+  /** Set on the last delta of a choice. */
+  readonly finishReason: FinishReason | null;
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
+  readonly reasoningTokens: number;
+}
+
+/** One accepted request. Iterate `deltas` once; leaving the loop early or the signal given to `generate` aborts the work. */
+export interface Generation {
+  readonly promptTokenIds: readonly number[];
+  /**
+   * All deltas that waited since the last read, joined into one array. Ends after every choice has finished.
+   * Throws a TroupeError when the request failed after it was accepted.
+   */
+  readonly deltas: AsyncIterable<readonly TextDelta[]>;
+  /** Counts so far; final once `deltas` has ended. */
+  usage(): Usage;
+}
+
+export type Readiness =
+  | { readonly state: 'loading' | 'ready' }
+  | { readonly state: 'draining' | 'failed' | 'recovering'; readonly reason: string };
+
+/** What /v1/models and replies say about the model. */
+export interface ModelCard {
+  /** The names the API answers to; the first is the reply's `model`. */
+  readonly names: readonly string[];
+  /** Whether a request's `model` must be one of `names`. */
+  readonly isNameChecked: boolean;
+  readonly maxModelLen: number;
+  readonly createdSeconds: number;
+  readonly vocabSize: number;
+}
+
+export interface TextGenerator {
+  readonly model: ModelCard;
+  readiness(): Readiness;
+  /**
+   * Resolves when an engine accepted the request.
+   * @throws TroupeError: bad input, context length, overload, no engine, draining.
+   */
+  generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
+}

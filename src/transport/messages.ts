@@ -1,0 +1,143 @@
+/**
+ * Everything that crosses a process border, grouped by receiver. Control messages are msgpack maps, frames positional arrays; each has a
+ * version, and unknown fields are ignored. Every message is checked for its version by codec.ts.
+ */
+import type { FinishReason } from '../core/generation.ts';
+import type { Epoch } from '../core/ids.ts';
+import type { SamplingParams } from '../core/sampling-params.ts';
+
+export const PROTOCOL_VERSION = 1;
+
+// ---- engine group receives --------------------------------------------------------------------------------------------------------
+
+/**
+ * Frontend → engine group, by request/reply; the answer is an Ack or Nack. Idempotent on (frontendId, requestId, attempt).
+ * Lost: the frontend's time-out sends it again, to the same engine or to another with attempt + 1.
+ */
+export interface AddRequest {
+  readonly type: 'addRequest';
+  readonly frontendId: string;
+  readonly frontendEpoch: Epoch;
+  readonly requestId: string;
+  /** The frontend's number for this request, repeated in frames. Never used twice in one frontend epoch. */
+  readonly slot: number;
+  /** Counts up with every engine that the request is given to. */
+  readonly attempt: number;
+  readonly seed: bigint;
+  readonly promptIds: Uint32Array;
+  readonly cacheSalt: string;
+  readonly priority: number;
+  readonly params: SamplingParams;
+  /** Journalled controls (thinking budget, grammar …): none yet. */
+  readonly controls: readonly unknown[];
+  /** Non-empty `outputIds` means *continue*: crash, preemption and migration are one path. */
+  readonly choices: readonly { readonly index: number; readonly outputIds: readonly number[]; readonly finished: boolean }[];
+}
+
+export interface Ack {
+  readonly type: 'ack';
+  readonly position: number;
+}
+
+export interface Nack {
+  readonly type: 'nack';
+  readonly code: 'queue_full' | 'too_long' | 'draining' | 'loading' | 'stale';
+  readonly retryAfterMs: number;
+  readonly message: string;
+}
+
+/** Frontend → engine group. `choice` null = all. Lost: the engine works on until the frontend's beat no longer lists the slot. */
+export interface AbortRequest {
+  readonly type: 'abort';
+  readonly frontendId: string;
+  readonly frontendEpoch: Epoch;
+  readonly slot: number;
+  readonly attempt: number;
+  readonly choice: number | null;
+}
+
+/** Frontend → engine group: send frames from `fromFrameSeq` again. Lost: the gap is still there at the next frame or beat. */
+export interface ReplayRequest {
+  readonly type: 'replay';
+  readonly frontendId: string;
+  readonly frontendEpoch: Epoch;
+  readonly fromFrameSeq: number;
+}
+
+/** Frontend → all engine groups, every beat: alive, and how far each engine's frames were taken. */
+export interface FrontendBeat {
+  readonly type: 'frontendBeat';
+  readonly frontendId: string;
+  readonly frontendEpoch: Epoch;
+  /** Transport peer, to tie `onPeerGone` to it. */
+  readonly peerId: string;
+  /** Engine id → highest contiguous frameSeq taken from that epoch. */
+  readonly acks: readonly { readonly engineId: string; readonly engineEpoch: Epoch; readonly frameSeq: number }[];
+}
+
+/** Supervisor or operator → engine group, by request/reply. */
+export interface DrainRequest {
+  readonly type: 'drain';
+}
+
+export type ToEngine = AddRequest | AbortRequest | ReplayRequest | FrontendBeat | DrainRequest;
+
+// ---- frontend receives ------------------------------------------------------------------------------------------------------------
+
+/** [choice's log-probabilities of one token]: logprob of the sampled token, then the alternatives' ids and values. */
+export type WireLogprob = readonly [logprob: number, topIds: readonly number[], topLogprobs: readonly number[]];
+
+export type FrameEntry = readonly [
+  slot: number,
+  attempt: number,
+  choice: number,
+  /** Index of ids[0] in the choice's output: taken if it equals the journal's length, lower is a duplicate, higher asks for a replay. */
+  firstIndex: number,
+  ids: readonly number[],
+  finish: FinishReason | null,
+  logprobs: readonly WireLogprob[] | null,
+  cachedTokens: number | null,
+];
+
+/** Engine group → one frontend: one per engine step. Lost: noticed by the next frame's or beat's number, repaired by ReplayRequest. */
+export type StepFrame = readonly [
+  version: number,
+  engineId: string,
+  engineEpoch: Epoch,
+  frontendEpoch: Epoch,
+  /** Contiguous from 1 per engine–frontend pair of epochs. */
+  frameSeq: number,
+  stepId: number,
+  entries: readonly FrameEntry[],
+];
+
+export type EngineState = 'starting' | 'loading' | 'serving' | 'draining' | 'drained' | 'failed';
+
+/** Engine group → all frontends, every beat and on every change of state. */
+export interface EngineBeat {
+  readonly type: 'engineBeat';
+  readonly engineId: string;
+  readonly engineEpoch: Epoch;
+  readonly peerId: string;
+  readonly state: EngineState;
+  /** Equal fingerprints promise the same tokens: weights, quantisation, TP, provider, library, CPU features. */
+  readonly fingerprint: string;
+  readonly reason: string | null;
+  /** Proof of progress, from a thread that is not the busy one. */
+  readonly stepId: number;
+  readonly load: {
+    readonly numRunning: number;
+    readonly numWaiting: number;
+    readonly maxNumSeqs: number;
+    readonly numBlocks: number;
+    readonly numUsedBlocks: number;
+    readonly numCachedBlocks: number;
+    readonly queuedPrefillTokens: number;
+  };
+  /** Counters since this epoch began, by metric name without prefix. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** The last frameSeq sent to each frontend, so that a lost last frame is noticed. */
+  readonly frameSeqs: readonly { readonly frontendId: string; readonly frontendEpoch: Epoch; readonly frameSeq: number }[];
+}
+
+export type ToFrontend = EngineBeat;

@@ -1,0 +1,16 @@
+/** Addresses. A process's address carries its incarnation, so that a successor never gets its predecessor's messages. */
+import type { Epoch } from '../core/ids.ts';
+
+const PREFIX = 'troupe.v1';
+const suffix = (epoch: Epoch): string => `${epoch[0]}-${epoch[1]}`;
+
+/** AddRequest, DrainRequest (request/reply). */
+export const engineRequests = (engineId: string, epoch: Epoch): string => `${PREFIX}.engine.${engineId}.${suffix(epoch)}.requests`;
+/** AbortRequest, ReplayRequest (publish). */
+export const engineControl = (engineId: string, epoch: Epoch): string => `${PREFIX}.engine.${engineId}.${suffix(epoch)}.control`;
+/** StepFrame (publish). */
+export const frontendFrames = (frontendId: string, epoch: Epoch): string => `${PREFIX}.frontend.${frontendId}.${suffix(epoch)}.frames`;
+/** EngineBeat, to all frontends. */
+export const ENGINE_BEATS = `${PREFIX}.beat.engine`;
+/** FrontendBeat, to all engine groups. */
+export const FRONTEND_BEATS = `${PREFIX}.beat.frontend`;
