@@ -1,0 +1,248 @@
+/**
+ * Every setting of troupe, once: its name, type, default, unit and sentence. Flags win over the environment (TROUPE_…), that over
+ * `--config FILE`, that over config/default.yaml, that over the defaults here. Flag names are FastDeploy's where it has one, then vLLM's.
+ */
+import { z } from 'zod';
+
+const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  z
+    .union(
+      [
+        z.number(),
+        z
+          .string()
+          .regex(/^-?\d+$/, 'must be a whole number')
+          .transform(Number),
+      ],
+      { error: 'must be a whole number' },
+    )
+    .pipe(z.number().int('must be a whole number').min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
+const seconds = z
+  .union(
+    [
+      z.number(),
+      z
+        .string()
+        .regex(/^\d+(\.\d+)?$/, 'must be a number of seconds')
+        .transform(Number),
+    ],
+    { error: 'must be a number of seconds' },
+  )
+  .pipe(z.number().min(0, 'must be at least 0'));
+
+const flag = z.union([z.boolean(), z.enum(['true', 'false', '1', '0']).transform((word) => word === 'true' || word === '1')], {
+  error: 'must be true or false',
+});
+
+const text = z.string({ error: 'must be text' }).min(1, 'must not be empty');
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30 };
+const bytes = z.union([z.number(), text], { error: 'must be a size such as 4294967296 or 4GiB' }).transform((value, context) => {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg]i?)?b?$/i.exec(String(value));
+  if (!match) {
+    context.addIssue({ code: 'custom', message: 'must be a size such as 4294967296, 512MiB or 4GiB' });
+    return z.NEVER;
+  }
+  return Math.floor(Number(match[1]) * (UNITS[(match[2] ?? '').toLowerCase()] ?? 1));
+});
+
+const names = z
+  .union([text.transform((list) => list.split(',')), z.array(text)])
+  .transform((list) => list.map((name) => name.trim()).filter((name) => name !== ''));
+
+export type SettingGroup = 'Model' | 'Server' | 'Batching and KV cache' | 'Parallelism' | 'Features' | 'Operation';
+
+interface Setting<Schema extends z.ZodType> {
+  readonly schema: Schema;
+  /** `null` = chosen at start, as `doc` says. */
+  readonly default: z.output<Schema> | null;
+  readonly group: SettingGroup;
+  /** What --help calls the value; absent for switches. */
+  readonly value?: string;
+  readonly doc: string;
+}
+
+const setting = <Schema extends z.ZodType>(entry: Setting<Schema>): Setting<Schema> => entry;
+
+/** Keys are the TypeScript and YAML names; `--kebab-case` is the flag, `TROUPE_UPPER_CASE` the environment variable. */
+export const SETTINGS = {
+  model: setting({
+    schema: text,
+    default: null,
+    group: 'Model',
+    value: 'DIR|ID',
+    doc: 'Hugging Face checkpoint folder, or a hub id already in the local cache. Default: the embedded troupe-mini.',
+  }),
+  servedModelName: setting({
+    schema: names,
+    default: null,
+    group: 'Model',
+    value: 'NAME[,NAME…]',
+    doc: "Names the API answers to; any other name in a request is then refused. Default: the folder's name, and any name is served.",
+  }),
+  quantization: setting({
+    schema: z.enum(['none', 'wint8', 'wint4'], { error: 'must be none, wint8 or wint4' }),
+    default: 'none',
+    group: 'Model',
+    value: 'none|wint8|wint4',
+    doc: 'Weight-only quantisation, done once and cached on disk.',
+  }),
+  maxModelLen: setting({
+    schema: integer(1),
+    default: null,
+    group: 'Model',
+    value: 'TOKENS',
+    doc: "Longest prompt plus output. Default: the model's own, or what the KV cache can hold.",
+  }),
+  host: setting({ schema: text, default: '127.0.0.1', group: 'Server', value: 'ADDRESS', doc: 'Address to listen on; 0.0.0.0 for all.' }),
+  port: setting({
+    schema: integer(0, 65535),
+    default: 8188,
+    group: 'Server',
+    value: 'PORT',
+    doc: 'Port to listen on; 0 picks a free one.',
+  }),
+  workers: setting({
+    schema: integer(1, 64),
+    default: 1,
+    group: 'Server',
+    value: 'N',
+    doc: 'Frontend processes (HTTP, tokenizer, templates).',
+  }),
+  maxBodyBytes: setting({
+    schema: bytes,
+    default: 32 * 2 ** 20,
+    group: 'Server',
+    value: 'BYTES',
+    doc: 'Largest request body; above it 413.',
+  }),
+  schedulerMaxSize: setting({
+    schema: integer(1),
+    default: 1024,
+    group: 'Batching and KV cache',
+    value: 'REQUESTS',
+    doc: 'Requests that may wait; above it 429 with Retry-After.',
+  }),
+  maxNumSeqs: setting({
+    schema: integer(1, 4096),
+    default: 32,
+    group: 'Batching and KV cache',
+    value: 'N',
+    doc: 'Sequences that run together.',
+  }),
+  maxNumBatchedTokens: setting({
+    schema: integer(1),
+    default: 256,
+    group: 'Batching and KV cache',
+    value: 'TOKENS',
+    doc: 'Token budget of one engine step: decodes first, prefill chunks fill the rest.',
+  }),
+  blockSize: setting({
+    schema: integer(1, 4096),
+    default: 64,
+    group: 'Batching and KV cache',
+    value: 'TOKENS',
+    doc: 'Tokens of one KV cache block.',
+  }),
+  kvCacheMemoryBytes: setting({
+    schema: bytes,
+    default: null,
+    group: 'Batching and KV cache',
+    value: 'BYTES',
+    doc: 'Memory for keys and values, e.g. 2GiB. Default: what maxNumSeqs full sequences need, at most half of the free memory.',
+  }),
+  enablePrefixCaching: setting({
+    schema: flag,
+    default: true,
+    group: 'Batching and KV cache',
+    doc: 'Reuse the KV blocks of equal prompt beginnings.',
+  }),
+  enableChunkedPrefill: setting({ schema: flag, default: true, group: 'Batching and KV cache', doc: 'Split long prompts over steps.' }),
+  tensorParallelSize: setting({
+    schema: integer(1),
+    default: 1,
+    group: 'Parallelism',
+    value: 'N',
+    doc: 'Ranks that share one copy of the model.',
+  }),
+  device: setting({
+    schema: z.enum(['cpu', 'webgpu', 'cuda'], { error: 'must be cpu, webgpu or cuda' }),
+    default: 'cpu',
+    group: 'Parallelism',
+    value: 'cpu|webgpu|cuda',
+    doc: 'Where the model runs.',
+  }),
+  threads: setting({
+    schema: integer(1, 1024),
+    default: null,
+    group: 'Parallelism',
+    value: 'N',
+    doc: 'Threads of the engine. Default: the physical cores.',
+  }),
+  enableLogprob: setting({ schema: flag, default: true, group: 'Features', doc: 'Answer logprobs and top_logprobs.' }),
+  timeoutGracefulShutdown: setting({
+    schema: seconds,
+    default: 0,
+    group: 'Operation',
+    value: 'SECONDS',
+    doc: 'How long running streams may take to finish after SIGTERM or Ctrl-C; 0 = no limit.',
+  }),
+  maxEngineRestarts: setting({
+    schema: integer(0),
+    default: 5,
+    group: 'Operation',
+    value: 'N',
+    doc: 'Restarts of one process within 30 seconds before the server gives up.',
+  }),
+  engineWaitSeconds: setting({
+    schema: seconds,
+    default: 30,
+    group: 'Operation',
+    value: 'SECONDS',
+    doc: 'How long a request waits while no engine serves, before 503.',
+  }),
+  cacheDir: setting({
+    schema: text,
+    default: null,
+    group: 'Operation',
+    value: 'DIR',
+    doc: 'Where repacked weights are kept. Default: $XDG_CACHE_HOME/troupe or ~/.cache/troupe.',
+  }),
+  onnxruntimeLibrary: setting({
+    schema: text,
+    default: null,
+    group: 'Operation',
+    value: 'FILE',
+    doc: 'ONNX Runtime library to load. Default: the one in the package.',
+  }),
+  logFormat: setting({
+    schema: z.enum(['auto', 'text', 'json'], { error: 'must be auto, text or json' }),
+    default: 'auto',
+    group: 'Operation',
+    value: 'auto|text|json',
+    doc: 'auto = text for a terminal, JSON lines otherwise.',
+  }),
+  logLevel: setting({
+    schema: z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }),
+    default: 'info',
+    group: 'Operation',
+    value: 'LEVEL',
+    doc: 'debug, info, warn or error.',
+  }),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+type ValueOf<Name extends SettingName> = z.output<(typeof SETTINGS)[Name]['schema']>;
+/** Settings whose default is chosen at start may be null until then. */
+type ChosenAtStart = 'model' | 'servedModelName' | 'maxModelLen' | 'kvCacheMemoryBytes' | 'threads' | 'cacheDir' | 'onnxruntimeLibrary';
+export type Config = { readonly [Name in SettingName]: Name extends ChosenAtStart ? ValueOf<Name> | null : ValueOf<Name> };
+
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
+
+/** `maxModelLen` → `max-model-len`. */
+export const flagOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** `maxModelLen` → `TROUPE_MAX_MODEL_LEN`. */
+export const variableOf = (name: string): string => `TROUPE_${flagOf(name).replaceAll('-', '_').toUpperCase()}`;
+/** Whether a setting is a switch (`--x` and `--no-x`). */
+export const isSwitch = (name: SettingName): boolean => !('value' in SETTINGS[name]);

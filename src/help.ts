@@ -1,0 +1,33 @@
+/** --help and --print-config, both made from the one table in config.ts. */
+import { type Config, flagOf, isSwitch, SETTING_NAMES, SETTINGS, type SettingGroup, variableOf } from './config.ts';
+
+export function helpText(version: string): string {
+  const groups = new Map<SettingGroup, string[]>();
+  for (const name of SETTING_NAMES) {
+    const setting = SETTINGS[name];
+    const flag = isSwitch(name) ? `--[no-]${flagOf(name)}` : `--${flagOf(name)} ${'value' in setting ? setting.value : ''}`;
+    const fallback = setting.default === null || isSwitch(name) ? '' : ` Default: ${String(setting.default)}.`;
+    const state = isSwitch(name) ? ` Default: ${setting.default ? 'on' : 'off'}.` : '';
+    const lines = groups.get(setting.group) ?? [];
+    lines.push(`  ${flag}\n      ${setting.doc}${fallback}${state}`);
+    groups.set(setting.group, lines);
+  }
+  return `troupe ${version}: an OpenAI-compatible LLM server
+
+Usage: troupe [serve] [DIR|ID] [flags]
+
+${[...groups].map(([group, lines]) => `${group}\n${lines.join('\n')}`).join('\n\n')}
+
+Other
+  --config FILE     Settings from a YAML file, keys as in config/default.yaml.
+  --print-config    Print the settings that would be used, and stop.
+  --version, --help
+
+Each flag is also an environment variable, e.g. ${variableOf('maxModelLen')}; flags win over it, and it wins over files.
+`;
+}
+
+/** YAML that can be used as a --config file. */
+export function printConfig(config: Config): string {
+  return SETTING_NAMES.map((name) => `${name}: ${config[name] === null ? 'null' : JSON.stringify(config[name])}`).join('\n');
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { SETTING_NAMES, SETTINGS } from '../src/config.ts';
+import { readConfig } from '../src/config-sources.ts';
+import { StartupError } from '../src/core/errors.ts';
+import { helpText, printConfig } from '../src/help.ts';
+
+const read = (args: string[], env: Record<string, string> = {}, defaultFile = 'config/default.yaml') =>
+  readConfig({ args, env, defaultFile });
+const refuses = (args: string[], message: RegExp, env: Record<string, string> = {}) =>
+  assert.throws(
+    () => read(args, env),
+    (error) => error instanceof StartupError && message.test(error.message) && !error.message.includes('\n'),
+  );
+
+function yamlFile(content: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'troupe-config-')), 'my.yaml');
+  writeFileSync(path, content);
+  return path;
+}
+
+test('config/default.yaml holds every setting with the default of the schema', () => {
+  const file = parse(readFileSync('config/default.yaml', 'utf8'));
+  assert.deepEqual(file, Object.fromEntries(SETTING_NAMES.map((name) => [name, SETTINGS[name].default])));
+});
+
+test('a flag wins over the environment, that over a file, that over the default', () => {
+  const file = yamlFile('port: 1\nmaxNumSeqs: 2\nblockSize: 3\n');
+  const { config } = read(['--config', file, '--port', '7'], { TROUPE_PORT: '6', TROUPE_MAX_NUM_SEQS: '5' });
+  assert.deepEqual([config.port, config.maxNumSeqs, config.blockSize, config.host], [7, 5, 3, '127.0.0.1']);
+});
+
+test('snake_case keys and flags, as FastDeploy and vLLM users write them, mean the same', () => {
+  assert.equal(read(['--config', yamlFile('max_model_len: 99')]).config.maxModelLen, 99);
+  assert.equal(read(['--max_model_len=98']).config.maxModelLen, 98);
+});
+
+test('switches take --x, --no-x and --x=false', () => {
+  assert.equal(read(['--no-enable-prefix-caching']).config.enablePrefixCaching, false);
+  assert.equal(read(['--enable-logprob']).config.enableLogprob, true);
+  assert.equal(read(['--enable-logprob=false']).config.enableLogprob, false);
+});
+
+test('sizes are read with their units', () => {
+  assert.equal(read(['--kv-cache-memory-bytes', '2GiB']).config.kvCacheMemoryBytes, 2 ** 31);
+  assert.equal(read(['--kv-cache-memory-bytes', '1500000']).config.kvCacheMemoryBytes, 1_500_000);
+  assert.equal(read(['--kv-cache-memory-bytes', '1.5MB']).config.kvCacheMemoryBytes, 1_500_000);
+});
+
+test('unknown names are refused with the nearest known one', () => {
+  refuses(['--max-model-length', '5'], /--max-model-length.*--max-model-len\?/);
+  refuses([], /TROUPE_PROT.*TROUPE_PORT\?/, { TROUPE_PROT: '1' });
+  refuses(['--config', yamlFile('quantisation: wint4')], /"quantisation".*quantization\?/);
+  refuses(['--zzzzzzzz'], /Unknown flag --zzzzzzzz\. See --help/);
+});
+
+test('wrong values name the setting and what it takes', () => {
+  refuses(['--port', 'http'], /--port must be a whole number, but it is "http"/);
+  refuses(['--port', '70000'], /--port must be at most 65535/);
+  refuses(['--quantization', 'int3'], /--quantization must be none, wint8 or wint4/);
+  refuses(['--kv-cache-memory-bytes', 'lots'], /512MiB/);
+  refuses([], /TROUPE_THREADS must be at least 1/, { TROUPE_THREADS: '0' });
+  refuses(['--port'], /--port needs a value/);
+  refuses(['--config', '/nowhere/at/all.yaml'], /cannot be read/);
+});
+
+test("FastDeploy's flags without a meaning here are accepted with one warning each", () => {
+  const { warnings, config } = read(['--gpu-memory-utilization', '0.9', '--enable-expert-parallel', '--port', '9']);
+  assert.equal(config.port, 9);
+  assert.deepEqual(warnings, [
+    '--gpu-memory-utilization has no meaning in troupe and is ignored.',
+    '--enable-expert-parallel has no meaning in troupe and is ignored.',
+  ]);
+});
+
+test('positionals and actions are kept apart', () => {
+  assert.deepEqual(read(['serve', 'some/dir', '--port', '1']).positionals, ['serve', 'some/dir']);
+  assert.equal(read(['--help']).action, 'help');
+  assert.equal(read(['--print-config']).action, 'print-config');
+});
+
+test('--print-config can be used as a --config file', () => {
+  const { config } = read(['--port', '1234', '--served-model-name', 'a,b']);
+  assert.deepEqual(read(['--config', yamlFile(printConfig(config))]).config, config);
+});
+
+test('--help names every flag', () => {
+  const help = helpText('1.2.3');
+  for (const flag of ['--model', '--max-num-batched-tokens', '--[no-]enable-prefix-caching', '--timeout-graceful-shutdown'])
+    assert.ok(help.includes(flag), flag);
+});
