@@ -1,0 +1,86 @@
+/** From the token ids of one choice to the text a client sees: detokenizer → stop strings → reasoning. */
+import { Detokenizer, type TokenTable } from './detokenizer.ts';
+import type { ReasoningParser } from './reasoning/reasoning-parser.ts';
+import { StopMatcher } from './stop-matcher.ts';
+
+export interface ChoiceTextOptions {
+  readonly tokenizer: TokenTable;
+  readonly skipSpecialTokens: boolean;
+  /** Stop strings, matched on the raw decoded text, before reasoning is split off. */
+  readonly stop: readonly string[];
+  /** Keeps the stop string, or the text of the stop token, at the end of the output. */
+  readonly includeStopStrInOutput: boolean;
+  /** Fresh, for this choice only; null = everything is `text`. */
+  readonly reasoning: ReasoningParser | null;
+  /** Ids that end the choice; such a token's text is dropped unless includeStopStrInOutput. Empty of end-of-sequence ids with ignore_eos. */
+  readonly stopTokenIds: ReadonlySet<number>;
+  /** Text of this many first tokens is not searched for stop strings; default 0. */
+  readonly minTokens?: number;
+}
+
+export interface ChoicePiece {
+  readonly text: string;
+  readonly reasoning: string;
+  /** A stop string was completed by ids[numTokens - 1] of this push: the choice ends there and the ids after it do not count. */
+  readonly stopped: { readonly numTokens: number } | null;
+}
+
+export class ChoiceText {
+  readonly #options: ChoiceTextOptions;
+  readonly #detokenizer: Detokenizer;
+  readonly #stopMatcher: StopMatcher;
+  #numTokens = 0;
+  #numReasoningTokens = 0;
+  #isStopped = false;
+
+  constructor(options: ChoiceTextOptions) {
+    this.#options = options;
+    this.#detokenizer = new Detokenizer(options.tokenizer, { skipSpecialTokens: options.skipSpecialTokens });
+    this.#stopMatcher = new StopMatcher(options.stop, options.includeStopStrInOutput);
+  }
+
+  /** Tokens that were generated inside the reasoning, without its markers. */
+  get numReasoningTokens(): number {
+    return this.#numReasoningTokens;
+  }
+
+  /** Takes the next ids of the choice, in order. After a stop string was found, further ids are ignored. */
+  push(ids: readonly number[]): ChoicePiece {
+    let text = '';
+    let reasoning = '';
+    for (let i = 0; i < ids.length && !this.#isStopped; i++) {
+      const wasReasoning = this.#options.reasoning?.isReasoning === true;
+      const piece = this.#split(this.#match(this.#decode(ids[i]!)));
+      text += piece.content;
+      reasoning += piece.reasoning;
+      if (wasReasoning && this.#options.reasoning?.isReasoning === true) this.#numReasoningTokens += 1;
+      if (this.#isStopped) return { text, reasoning, stopped: { numTokens: i + 1 } };
+    }
+    return { text, reasoning, stopped: null };
+  }
+
+  /** The text still held back, once, after the last push: half a character, the start of a stop string that never came. */
+  finish(): { readonly text: string; readonly reasoning: string } {
+    const rest = this.#isStopped ? '' : this.#match(this.#detokenizer.flush()) + this.#stopMatcher.flush();
+    const piece = this.#split(rest);
+    const held = this.#options.reasoning?.flush() ?? { reasoning: '', content: '' };
+    return { text: piece.content + held.content, reasoning: piece.reasoning + held.reasoning };
+  }
+
+  #decode(id: number): string {
+    this.#numTokens += 1;
+    if (this.#options.stopTokenIds.has(id) && !this.#options.includeStopStrInOutput) return '';
+    return this.#detokenizer.push(id);
+  }
+
+  #match(text: string): string {
+    if (this.#numTokens <= (this.#options.minTokens ?? 0)) return text;
+    const result = this.#stopMatcher.push(text);
+    if (result.matched !== null) this.#isStopped = true;
+    return result.text;
+  }
+
+  #split(text: string): { readonly reasoning: string; readonly content: string } {
+    return this.#options.reasoning?.push(text) ?? { reasoning: '', content: text };
+  }
+}
