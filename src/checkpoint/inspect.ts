@@ -1,0 +1,49 @@
+/**
+ * A model folder, checked as far as it can be without reading weights: config, tensor headers, shapes, types, sizes.
+ * The supervisor does this before it starts a process, so that a bad folder is one line and exit code 2.
+ */
+import { type GenerationDefaults, readGenerationDefaults } from './generation-config.ts';
+import { type ModelConfig, readModelConfig } from './model-config.ts';
+import type { Quantization } from './quantization.ts';
+import { matmulNBitsBytes } from './quantization.ts';
+import { readTensorDirectory } from './safetensors.ts';
+import { bindWeights, linearLayers, type Weights } from './weights.ts';
+
+export interface Checkpoint {
+  readonly dir: string;
+  readonly config: ModelConfig;
+  readonly generation: GenerationDefaults;
+  readonly weights: Weights;
+  /** Memory that the weights will take once loaded, in bytes. */
+  weightBytes(quantization: Quantization): number;
+  /** Memory that one position takes in the KV cache, over all layers, in bytes. */
+  readonly kvBytesPerToken: number;
+}
+
+/** @throws StartupError naming the file, the tensor, what was expected and what is supported. */
+export function inspectCheckpoint(dir: string): Checkpoint {
+  const config = readModelConfig(dir);
+  const generation = readGenerationDefaults(dir, config);
+  const weights = bindWeights(config, readTensorDirectory(dir), dir);
+  return {
+    dir,
+    config,
+    generation,
+    weights,
+    weightBytes: (quantization) => weightBytes(weights, quantization),
+    kvBytesPerToken: 2 * config.numLayers * config.numKvHeads * paddedHeadDim(config.headDim) * Float32Array.BYTES_PER_ELEMENT,
+  };
+}
+
+/** Attention kernels take heads whose size is a multiple of 16; others are padded with zeros. */
+export function paddedHeadDim(headDim: number): number {
+  return Math.ceil(headDim / 16) * 16;
+}
+
+function weightBytes(weights: Weights, quantization: Quantization): number {
+  const linear = linearLayers(weights).reduce((sum, { weight }) => {
+    const [outputs, inputs] = weight.shape as [number, number];
+    return sum + (quantization === 'none' ? outputs * inputs * 4 : matmulNBitsBytes(outputs, inputs, quantization));
+  }, 0);
+  return linear + weights.embedding.numBytes;
+}

@@ -1,0 +1,58 @@
+/**
+ * Linear layers of `--quantization none`: the checkpoint's own bytes, mapped from its files, cast to float32 by ONNX Runtime while
+ * the session loads (constant folding) and packed for its matrix kernel.
+ */
+import type { ModelConfig } from '../../checkpoint/model-config.ts';
+import type { StoredTensor } from '../../checkpoint/safetensors.ts';
+import type { Weights } from '../../checkpoint/weights.ts';
+import { headLayout, isPadded } from './head-layout.ts';
+import { type HeadAxis, type LinearWeights, storedConstant } from './linear.ts';
+import { MICROSOFT, ONNX_TYPE, type OnnxWriter } from './onnx-writer.ts';
+
+export function storedLinear(config: ModelConfig, weights: Weights): LinearWeights {
+  const tensors = new Map<string, { tensor: StoredTensor; headAxis: HeadAxis }>();
+  for (const [i, layer] of weights.layers.entries()) {
+    for (const key of ['q', 'k', 'v'] as const) tensors.set(`layers.${i}.${key}`, { tensor: layer[key].weight, headAxis: 'rows' });
+    tensors.set(`layers.${i}.o`, { tensor: layer.attentionOutput.weight, headAxis: 'columns' });
+    for (const key of ['gate', 'up', 'down'] as const) tensors.set(`layers.${i}.${key}`, { tensor: layer[key].weight, headAxis: null });
+  }
+  tensors.set('lm_head', { tensor: weights.lmHead, headAxis: null });
+
+  const embedding = (graph: OnnxWriter) => storedConstant(graph, 'embedding', weights.embedding);
+
+  return {
+    isFused: false,
+    embedding,
+    matmul(graph, input, key) {
+      const { tensor, headAxis } = tensors.get(key)!;
+      const stored = tensor === weights.embedding ? embedding(graph) : storedConstant(graph, key, tensor);
+      const float =
+        stored.type === 'float32' ? stored.name : graph.node('Cast', [stored.name], `${key}.f32`, { to: BigInt(ONNX_TYPE.float32) });
+      const weight = headAxis === null ? float : padWeight(graph, float, key, headAxis, tensor.shape, config);
+      return graph.node('FusedMatMul', [input, weight], `${key}.out`, { transB: 1n }, MICROSOFT);
+    },
+  };
+}
+
+/** The padding of head-layout.ts as operators on a constant, so that it is done once, while the session loads. */
+function padWeight(
+  graph: OnnxWriter,
+  weight: string,
+  key: string,
+  axis: 'rows' | 'columns',
+  shape: readonly number[],
+  config: ModelConfig,
+): string {
+  const layout = headLayout(config);
+  if (!isPadded(layout)) return weight;
+  const [rows, columns] = shape as [number, number];
+  const part = layout.headDim / layout.numParts;
+  const padding = (layout.paddedHeadDim - layout.headDim) / layout.numParts;
+  const numParts = (axis === 'rows' ? rows : columns) / part;
+  const parts = axis === 'rows' ? [numParts, part, columns] : [rows, numParts, part];
+  const pads = axis === 'rows' ? [0, 0, 0, 0, padding, 0] : [0, 0, 0, 0, 0, padding];
+  const padded = axis === 'rows' ? [numParts * (part + padding), columns] : [rows, numParts * (part + padding)];
+  const split = graph.node('Reshape', [weight, graph.shape(...parts)], `${key}.parts`);
+  const grown = graph.node('Pad', [split, graph.shape(...pads)], `${key}.padded_parts`);
+  return graph.node('Reshape', [grown, graph.shape(...padded)], `${key}.padded`);
+}

@@ -1,0 +1,116 @@
+/** From plain data to a model that is ready to run. Blocks the thread it is called in. */
+import { createHash } from 'node:crypto';
+import { readFileSync, realpathSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Checkpoint, inspectCheckpoint, paddedHeadDim } from '../../checkpoint/inspect.ts';
+import type { Quantization } from '../../checkpoint/quantization.ts';
+import { StartupError } from '../../core/errors.ts';
+import { buildDecoder } from '../graph/decoder.ts';
+import { storedLinear } from '../graph/stored-linear.ts';
+import { KvStore } from './kv-store.ts';
+import type { KvLayout, ModelRunner } from './model-runner.ts';
+import { OrtApi } from './ort-api.ts';
+import { OrtModelRunner } from './ort-model-runner.ts';
+import { type Device, OrtSession } from './ort-session.ts';
+
+/** Plain data: it crosses a thread border. */
+export interface RunnerSpec {
+  readonly modelDir: string;
+  readonly quantization: Quantization;
+  readonly device: Device;
+  readonly deviceId?: number;
+  /** Threads of one operator, the rank's own included. */
+  readonly threads: number;
+  readonly layout: Omit<KvLayout, 'numPoolBlocks'>;
+  readonly kvCacheMemoryBytes: number;
+  readonly maxNumBatchedTokens: number;
+  /** For repacked weights; default $XDG_CACHE_HOME/troupe, else ~/.cache/troupe. */
+  readonly cacheDir?: string;
+  /** Another build of the library than the one onnxruntime-node ships. */
+  readonly onnxruntimeLibrary?: string;
+  /** Writes ONNX Runtime's profile there. */
+  readonly profilePrefix?: string;
+}
+
+export interface LoadProgress {
+  /** What is being done, for people. */
+  readonly stage: string;
+  /** 0 … 1 of this stage. */
+  readonly fraction: number;
+}
+
+export interface CreatedRunner {
+  readonly runner: ModelRunner;
+  /** Blocks that the KV budget pays for: running rows and prefix cache together. */
+  readonly numBlocks: number;
+  /** Equal where equal requests give equal tokens. */
+  readonly fingerprint: string;
+}
+
+/** Longest run of a prefill chunk. */
+const MAX_PREFILL_TOKENS = 256;
+
+/** @throws StartupError for what the operator can mend, RunnerError for what the library reports. */
+export function createRunner(spec: RunnerSpec, onProgress: (progress: LoadProgress) => void = () => {}): CreatedRunner {
+  const checkpoint = inspectCheckpoint(spec.modelDir);
+  const { config, weights } = checkpoint;
+  const { maxNumSeqs, maxModelLen, blockSize } = spec.layout;
+  const numBlocks = Math.floor(spec.kvCacheMemoryBytes / (checkpoint.kvBytesPerToken * blockSize));
+  if (numBlocks < 1) {
+    throw new StartupError(
+      `--kv-cache-memory-bytes ${spec.kvCacheMemoryBytes} holds no block: one takes ${checkpoint.kvBytesPerToken * blockSize} bytes`,
+    );
+  }
+  // One position more than a sequence may have, so that a hole in a decode batch always has somewhere to write.
+  const capacity = Math.ceil((maxModelLen + 1) / blockSize) * blockSize;
+  onProgress({ stage: 'building the graph', fraction: 0 });
+  const graph = buildDecoder(config, weights, storedLinear(config, weights), capacity);
+  onProgress({ stage: 'loading weights', fraction: 0 });
+  const api = new OrtApi(spec.onnxruntimeLibrary);
+  const session = new OrtSession(api, graph, {
+    device: spec.device,
+    deviceId: spec.deviceId ?? 0,
+    threads: spec.threads,
+    externalDataFolder: weightsFolder(checkpoint),
+    ...(spec.profilePrefix !== undefined && { profilePrefix: spec.profilePrefix }),
+  });
+  onProgress({ stage: 'loading weights', fraction: 1 });
+  const store = new KvStore({
+    numLayers: config.numLayers,
+    numKvHeads: config.numKvHeads,
+    headDim: paddedHeadDim(config.headDim),
+    maxNumSeqs,
+    capacity,
+    blockSize,
+    numPoolBlocks: numBlocks,
+    budgetBytes: spec.kvCacheMemoryBytes,
+  });
+  const runner = new OrtModelRunner({
+    session,
+    store,
+    vocabSize: config.vocabSize,
+    hiddenSize: config.hiddenSize,
+    maxPrefillTokens: Math.min(MAX_PREFILL_TOKENS, spec.maxNumBatchedTokens),
+  });
+  return { runner, numBlocks, fingerprint: fingerprint(spec, checkpoint, api.version) };
+}
+
+/** The folder that all weight files really lie in: ONNX Runtime refuses links that lead out of it. */
+function weightsFolder({ weights }: Checkpoint): string {
+  const folders = new Set(
+    [weights.embedding, weights.lmHead, ...weights.layers.map((layer) => layer.q.weight)].map(({ file }) => dirname(realpathSync(file))),
+  );
+  const [folder, other] = folders;
+  if (folder === undefined || other !== undefined) {
+    throw new StartupError(`weight files lie in different folders (${folder} and ${other}): put them, or links from one folder, together`);
+  }
+  return folder;
+}
+
+function fingerprint(spec: RunnerSpec, checkpoint: Checkpoint, version: string): string {
+  const hash = createHash('sha256');
+  hash.update(readFileSync(join(checkpoint.dir, 'config.json')));
+  hash.update(JSON.stringify([spec.quantization, spec.device, version, process.arch, cpus()[0]?.model ?? '']));
+  return hash.digest('hex').slice(0, 16);
+}

@@ -1,0 +1,117 @@
+/**
+ * The model on ONNX Runtime. A step is one run for its decode rows together and one or more for each prefill chunk; keys and values
+ * are written where they lie, logits into buffers that are made once.
+ *
+ * A decode batch spans rows 0 … highest decoding row. A row between them that does not decode now is a hole: it computes garbage, and
+ * writes the garbage's keys and values behind the positions it has computed, where its next chunk overwrites them.
+ */
+import { assert } from '../../core/errors.ts';
+import type { SequenceResult, StepInput, StepOutput, StepSequence } from '../step.ts';
+import { DecodeBatch } from './decode-batch.ts';
+import type { KvStore } from './kv-store.ts';
+import { LogitsBuffer, numLogitsOf } from './logits-buffer.ts';
+import type { ModelRunner, StepTicket } from './model-runner.ts';
+import type { OrtSession } from './ort-session.ts';
+import { PrefillRun } from './prefill-run.ts';
+
+export interface OrtModelRunnerOptions {
+  readonly session: OrtSession;
+  readonly store: KvStore;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  /** Longest run of a prefill chunk; longer chunks are cut. */
+  readonly maxPrefillTokens: number;
+}
+
+export class OrtModelRunner implements ModelRunner {
+  readonly vocabSize: number;
+  readonly bytesPerBlock: number;
+  readonly canCopyBlocks = true;
+  readonly maxInFlight = 1;
+  readonly #session: OrtSession;
+  readonly #store: KvStore;
+  readonly #logits: LogitsBuffer;
+  readonly #decode: DecodeBatch;
+  readonly #prefill: PrefillRun;
+  #output: StepOutput | null = null;
+
+  constructor(options: OrtModelRunnerOptions) {
+    this.#session = options.session;
+    this.#store = options.store;
+    this.vocabSize = options.vocabSize;
+    this.bytesPerBlock = options.store.bytesPerBlock;
+    this.#logits = new LogitsBuffer(options.session, options.vocabSize, options.hiddenSize, options.store.shape.maxNumSeqs);
+    this.#decode = new DecodeBatch(options.session, options.store, this.#logits);
+    this.#prefill = new PrefillRun(options.session, options.store, this.#logits, options.maxPrefillTokens);
+  }
+
+  /** Memory of the KV cache that is committed now, in bytes. */
+  get residentKvBytes(): number {
+    return this.#store.residentBytes;
+  }
+
+  submit(step: StepInput): StepTicket {
+    assert(this.#output === null, `step ${this.#output?.stepId} was not collected before step ${step.stepId}`);
+    for (const op of step.kvOps) this.#store.apply(op);
+    this.#output = { stepId: step.stepId, results: this.#run(step) };
+    this.#store.trim();
+    return { stepId: step.stepId };
+  }
+
+  collect(ticket: StepTicket): StepOutput {
+    const output = this.#output;
+    assert(output?.stepId === ticket.stepId, `step ${ticket.stepId} is not the one in flight (${output?.stepId})`);
+    this.#output = null;
+    return output;
+  }
+
+  close(): void {
+    this.#decode.close();
+    this.#prefill.close();
+    this.#logits.close();
+    this.#session.close();
+    this.#store.free();
+  }
+
+  #run(step: StepInput): SequenceResult[] {
+    const { sequences } = step;
+    const wantsHidden = step.wantsHidden === true;
+    const decoding: StepSequence[] = [];
+    let numRows = 0;
+    for (const sequence of sequences) {
+      if (sequence.numTokens === 1) decoding.push(sequence);
+      numRows += numLogitsOf(sequence);
+    }
+    this.#logits.reserve(numRows);
+    let nextRow = this.#decode.run(decoding, step.tokenIds, wantsHidden);
+    let decodeRow = 0;
+    return sequences.map((sequence) => {
+      const count = numLogitsOf(sequence);
+      if (sequence.numTokens === 1) {
+        decodeRow += count;
+        return this.#result(sequence, decodeRow - count, wantsHidden);
+      }
+      this.#prefill.run(sequence, step.tokenIds, nextRow, wantsHidden);
+      nextRow += count;
+      return this.#result(sequence, nextRow - count, wantsHidden);
+    });
+  }
+
+  #result(sequence: StepSequence, row: number, wantsHidden: boolean): SequenceResult {
+    const count = numLogitsOf(sequence);
+    switch (sequence.needs) {
+      case 'none':
+        return { type: 'none' };
+      case 'argmax':
+        return { type: 'argmax', tokenIds: this.#logits.argmax(row, count) };
+      case 'topK':
+        return this.#logits.topK(row);
+      case 'full': {
+        const logits = this.#logits.rows(row, count);
+        return wantsHidden ? { type: 'full', logits, hidden: this.#logits.hiddenRows(row, count) } : { type: 'full', logits };
+      }
+      default:
+        return sequence.needs satisfies never;
+    }
+  }
+}
