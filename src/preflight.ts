@@ -1,0 +1,128 @@
+/**
+ * Everything that can be known before a process is started: the model and its files, what it needs and what the machine has.
+ * Whatever cannot work ends here with one line.
+ */
+import { basename } from 'node:path';
+import { inspectCheckpoint } from './checkpoint/inspect.ts';
+import { resolveModel } from './checkpoint/resolve.ts';
+import type { Config } from './config.ts';
+import { StartupError } from './core/errors.ts';
+import { availableMemoryBytes, chooseThreads, type ThreadChoice } from './hardware.ts';
+
+/** The settings with everything chosen that was left open, and what the start-up lines say about it. */
+export interface ServePlan {
+  readonly config: Config;
+  readonly modelDir: string;
+  readonly modelNames: readonly string[];
+  readonly isNameChecked: boolean;
+  readonly architecture: string;
+  readonly numParameters: number;
+  readonly weightBytes: number;
+  readonly threads: ThreadChoice;
+  readonly maxModelLen: number;
+  readonly kvCacheMemoryBytes: number;
+  /** Sentences for the start-up lines: where another setting would serve better. */
+  readonly hints: readonly string[];
+}
+
+/** What a process needs beside weights and KV cache: Node, tokenizer, activations, logits. */
+const OVERHEAD_BYTES = 300 * 2 ** 20;
+/** Below this the weights are read so quickly that quantising them changes little. */
+const WORTH_QUANTISING_BYTES = 512 * 2 ** 20;
+
+/** @throws StartupError, one line. */
+export function preflight(config: Config, embeddedModel: string, env: NodeJS.ProcessEnv): ServePlan {
+  if (config.tensorParallelSize > 1) {
+    throw new StartupError(`--tensor-parallel-size ${config.tensorParallelSize} is not available in this version; leave it at 1.`);
+  }
+  const { dir } = resolveModel(config.model ?? embeddedModel, env);
+  const checkpoint = inspectCheckpoint(dir);
+  const limit = checkpoint.config.maxPositionEmbeddings;
+  if (config.maxModelLen !== null && config.maxModelLen > limit) {
+    throw new StartupError(
+      `--max-model-len ${config.maxModelLen} is above the ${limit} positions of the model in ${dir} (max_position_embeddings).`,
+    );
+  }
+  const available = availableMemoryBytes();
+  const weightBytes = checkWeightsFit(config, checkpoint, available);
+  const { maxModelLen, kvCacheMemoryBytes } = chooseKvCache(
+    config,
+    checkpoint.kvBytesPerToken,
+    limit,
+    available - weightBytes - OVERHEAD_BYTES,
+  );
+  const threads = config.threads === null ? chooseThreads() : { threads: config.threads, why: '--threads' };
+  return {
+    config: { ...config, maxModelLen, kvCacheMemoryBytes, threads: threads.threads },
+    modelDir: dir,
+    modelNames: config.servedModelName ?? [basename(dir)],
+    isNameChecked: config.servedModelName !== null,
+    architecture: checkpoint.config.family,
+    numParameters: checkpoint.numParameters,
+    weightBytes,
+    threads,
+    maxModelLen,
+    kvCacheMemoryBytes,
+    hints: quantisationHints(config, checkpoint),
+  };
+}
+
+type Checkpoint = ReturnType<typeof inspectCheckpoint>;
+
+function checkWeightsFit(config: Config, checkpoint: Checkpoint, available: number): number {
+  const needed = checkpoint.weightBytes(config.quantization);
+  if (needed + OVERHEAD_BYTES <= available) return needed;
+  const smaller = (['wint8', 'wint4'] as const).find(
+    (quantization) => checkpoint.weightBytes(quantization) < needed && checkpoint.weightBytes(quantization) + OVERHEAD_BYTES <= available,
+  );
+  throw new StartupError(
+    `The model needs ${size(needed)} for its weights (--quantization ${config.quantization}) and ${size(OVERHEAD_BYTES)} beside them, but ${size(available)} of memory are available; ` +
+      (smaller ? `--quantization ${smaller} needs ${size(checkpoint.weightBytes(smaller))}.` : 'a smaller model is needed.'),
+  );
+}
+
+function chooseKvCache(
+  config: Config,
+  bytesPerToken: number,
+  modelLimit: number,
+  free: number,
+): { maxModelLen: number; kvCacheMemoryBytes: number } {
+  const blockBytes = bytesPerToken * config.blockSize;
+  const bytesFor = (numTokens: number): number => Math.ceil(numTokens / config.blockSize) * blockBytes;
+  const kvCacheMemoryBytes =
+    config.kvCacheMemoryBytes ??
+    Math.max(blockBytes, Math.min(config.maxNumSeqs * bytesFor(config.maxModelLen ?? modelLimit), Math.floor(free / 2)));
+  if (kvCacheMemoryBytes > free) {
+    throw new StartupError(
+      `The KV cache needs ${size(kvCacheMemoryBytes)}, but ${size(Math.max(0, free))} of memory are left beside the weights; lower it with --kv-cache-memory-bytes.`,
+    );
+  }
+  const numTokens = Math.floor(kvCacheMemoryBytes / blockBytes) * config.blockSize;
+  const maxModelLen = config.maxModelLen ?? Math.min(modelLimit, numTokens);
+  if (maxModelLen > numTokens || maxModelLen === 0) {
+    const wanted = Math.max(1, config.maxModelLen ?? 1);
+    throw new StartupError(
+      `A KV cache of ${size(kvCacheMemoryBytes)} holds ${numTokens} tokens, fewer than one sequence of ${wanted} needs (${size(bytesFor(wanted))}); ` +
+        (config.maxModelLen === null ? 'raise --kv-cache-memory-bytes.' : 'raise --kv-cache-memory-bytes or lower --max-model-len.'),
+    );
+  }
+  return { maxModelLen, kvCacheMemoryBytes };
+}
+
+function quantisationHints(config: Config, checkpoint: Checkpoint): string[] {
+  if (config.quantization !== 'none' || config.device !== 'cpu') return [];
+  const plain = checkpoint.weightBytes('none');
+  if (plain < WORTH_QUANTISING_BYTES) return [];
+  const quantised = checkpoint.weightBytes('wint8');
+  return [
+    `--quantization wint8 would hold the weights in ${size(quantised)} instead of ${size(plain)}, and decode reads all of them for each token.`,
+  ];
+}
+
+/** 1610612736 → `1.5 GiB`. */
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const exponent = Math.min(units.length - 1, bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** exponent;
+  return `${exponent === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[exponent]}`;
+}

@@ -1,0 +1,89 @@
+/** Start-up as a user meets it: what cannot work is one line and exit code 2. */
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { runTroupe, startServer, temporaryFolder } from '../support/server.ts';
+
+async function refuses(args: string[], message: RegExp, env: Record<string, string> = {}): Promise<void> {
+  const { code, stderr, stdout } = await runTroupe(['serve', '--log-format', 'json', ...args], env);
+  assert.equal(code, 2, `${stdout}\n${stderr}`);
+  assert.match(stderr.trim(), message);
+  assert.equal(stderr.trim().split('\n').length, 1, stderr);
+}
+
+function copyOfMini(change: (dir: string) => void): string {
+  const dir = join(temporaryFolder(), 'mini');
+  cpSync('models/troupe-mini', dir, { recursive: true });
+  change(dir);
+  return dir;
+}
+
+function withConfig(change: Record<string, unknown>): string {
+  return copyOfMini((dir) => {
+    const path = join(dir, 'config.json');
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...change }));
+  });
+}
+
+test('--max-model-len above the model is refused with both numbers', () => refuses(['--max-model-len', '4096'], /4096.*2048/));
+test('--tensor-parallel-size above 1 is refused', () => refuses(['--tensor-parallel-size', '2'], /--tensor-parallel-size 2/));
+test('a KV cache that cannot hold one sequence names the flag', () =>
+  refuses(['--kv-cache-memory-bytes', '1MiB', '--max-model-len', '2048'], /--kv-cache-memory-bytes.*--max-model-len/));
+test('a KV cache above the memory of the machine says the numbers', () =>
+  refuses(['--kv-cache-memory-bytes', '90000GiB'], /TiB.*GiB.*--kv-cache-memory-bytes/));
+test('a folder that is not there is refused', () => refuses(['--model', './no/such/folder'], /no\/such\/folder/));
+test('a hub id that is not in the local cache says what to download', () =>
+  refuses(['--model', 'Qwen/Qwen3-0.6B'], /Qwen\/Qwen3-0\.6B.*download/, { HF_HOME: temporaryFolder() }));
+test('Paddle weights name the -PT variant', () =>
+  refuses(['--model', 'baidu/ERNIE-4.5-0.3B-Paddle'], /baidu\/ERNIE-4\.5-0\.3B-PT/, { HF_HOME: temporaryFolder() }));
+test('an unknown architecture lists the supported ones', () =>
+  refuses(
+    ['--model', withConfig({ model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] })],
+    /gpt2.*ernie4_5.*llama.*mistral.*qwen2.*qwen3/i,
+  ));
+test('a tensor of the wrong shape names file, tensor and both shapes', () =>
+  refuses(['--model', withConfig({ intermediate_size: 640 })], /model\.safetensors.*mlp.*640.*512|model\.safetensors.*mlp.*512.*640/));
+test('a truncated weight file is named', () =>
+  refuses(['--model', copyOfMini((dir) => truncateSync(join(dir, 'model.safetensors'), 1_000_000))], /model\.safetensors/));
+test('a damaged tokenizer is named', () =>
+  refuses(['--model', copyOfMini((dir) => writeFileSync(join(dir, 'tokenizer.json'), '{"version": '))], /tokenizer\.json/));
+test('a folder without config.json is named', () => {
+  const dir = join(temporaryFolder(), 'empty');
+  mkdirSync(dir);
+  return refuses(['--model', dir], /config\.json/);
+});
+
+test('a port in use is refused', async (t: TestContext) => {
+  const squatter = createServer();
+  await new Promise<void>((resolve) => squatter.listen(0, '127.0.0.1', resolve));
+  t.after(() => squatter.close());
+  const { port } = squatter.address() as { port: number };
+  await refuses(['--port', String(port)], new RegExp(`${port}.*in use|in use.*${port}`));
+});
+
+test('a second server on the same port is refused while the first goes on', async (t) => {
+  const server = await startServer(t).ready();
+  await refuses(['--port', new URL(server.url).port], /in use/);
+  assert.equal(await server.status('/ready'), 200);
+});
+
+test('the start-up lines say address, model, device, threads, KV cache and a curl line that works', async (t) => {
+  const server = await startServer(t, ['--threads', '1']).ready();
+  const line = await server.logged('serving');
+  assert.equal(line.address, server.url);
+  assert.equal(line.model, 'troupe-mini');
+  assert.equal(line.device, 'cpu');
+  assert.equal(line.threads, 1);
+  assert.match(String(line.kvCache), /MiB/);
+  assert.match(String(line.try), /^curl http:\/\/127\.0\.0\.1:\d+\/v1\/chat\/completions/);
+});
+
+test('a checkpoint elsewhere is served under its folder name, never its path', async (t) => {
+  const dir = copyOfMini(() => {});
+  const server = await startServer(t, ['--model', dir]).ready();
+  const models = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };
+  assert.equal(models.data[0]?.id, 'mini');
+  assert.ok(!JSON.stringify(models).includes(dir));
+});

@@ -1,0 +1,176 @@
+/** A real server for one test: `troupe serve` from dist, on a free port, with its own process group, ended with the test. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+
+export interface LogLine {
+  readonly level?: string | number;
+  readonly msg?: string;
+  readonly [field: string]: unknown;
+}
+
+export class Server {
+  readonly process: ChildProcess;
+  readonly logs: LogLine[] = [];
+  readonly stderr: string[] = [];
+  readonly exited: Promise<number | null>;
+  url = '';
+
+  constructor(args: readonly string[], env: Record<string, string> = {}) {
+    this.process = spawn(process.execPath, ['scripts/troupe.mjs', 'serve', '--port', '0', '--log-format', 'json', ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: { ...process.env, ...env },
+    });
+    this.exited = once(this.process, 'exit').then(([code]) => code as number | null);
+    createInterface({ input: this.process.stdout! }).on('line', (line) => this.logs.push(parse(line)));
+    createInterface({ input: this.process.stderr! }).on('line', (line) => this.stderr.push(line));
+  }
+
+  /** The first log line with this `msg`, already written or still to come. Fails when the server exits before it. */
+  async logged(msg: string, after = 0): Promise<LogLine> {
+    for (;;) {
+      const line = this.logs.slice(after).find((entry) => entry.msg === msg);
+      if (line) return line;
+      await this.tick(`waiting for the log line "${msg}"`);
+    }
+  }
+
+  async listening(): Promise<this> {
+    this.url = String((await this.logged('listening')).address);
+    return this;
+  }
+
+  async ready(): Promise<this> {
+    await this.listening();
+    while ((await this.status('/ready')) !== 200) await this.tick('waiting for /ready');
+    return this;
+  }
+
+  /** HTTP status of a GET, 0 when nobody listens. */
+  async status(path: string): Promise<number> {
+    try {
+      const reply = await fetch(this.url + path);
+      await reply.arrayBuffer();
+      return reply.status;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Process ids of the children by role, as `ps` sees them. */
+  children(): { readonly pid: number; readonly title: string }[] {
+    const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(this.process.pid)], { encoding: 'utf8' });
+    return table
+      .split('\n')
+      .map((line) => /^\s*(\d+)\s+(.*)$/.exec(line))
+      .filter((match) => match !== null)
+      .map((match) => ({ pid: Number(match[1]), title: match[2]! }));
+  }
+
+  pidOf(role: 'engine' | 'frontend'): number {
+    const child = this.children().find(({ title }) => title.includes(`troupe ${role}`));
+    if (!child) throw new Error(`no ${role} process among ${JSON.stringify(this.children())}`);
+    return child.pid;
+  }
+
+  async metrics(): Promise<Map<string, number>> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const values = new Map<string, number>();
+    for (const line of text.split('\n')) {
+      const match = /^([A-Za-z_:][\w:]*(?:\{[^}]*\})?) (\S+)/.exec(line);
+      if (match) values.set(match[1]!, Number(match[2]));
+    }
+    return values;
+  }
+
+  /** Sum of the metric over its labels. */
+  async metric(name: string): Promise<number> {
+    let sum = 0;
+    for (const [key, value] of await this.metrics()) if (key === name || key.startsWith(`${name}{`)) sum += value;
+    return sum;
+  }
+
+  /** Memory of all processes, bytes, shared pages counted once (PSS). */
+  memoryBytes(): number {
+    const pids = [this.process.pid!, ...this.children().map(({ pid }) => pid)];
+    let kibibytes = 0;
+    for (const pid of pids) {
+      const rollup = execFileSync('cat', [`/proc/${pid}/smaps_rollup`], { encoding: 'utf8' });
+      kibibytes += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]);
+    }
+    return kibibytes * 1024;
+  }
+
+  warnings(): LogLine[] {
+    return this.logs.filter(({ level }) => level === 'warn' || level === 'error' || level === 'fatal' || Number(level) >= 40);
+  }
+
+  /** Ends every process of the server at once. */
+  kill(): void {
+    for (const child of this.process.exitCode === null ? this.children() : []) tryKill(child.pid);
+    if (this.process.exitCode === null && this.process.signalCode === null) tryKill(this.process.pid!);
+  }
+
+  /** Lets the output arrive; throws when the server is gone. */
+  async tick(what: string): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) {
+      throw new Error(
+        `the server exited (${this.process.exitCode ?? this.process.signalCode}) while ${what}:\n${this.stderr.join('\n')}\n${JSON.stringify(this.logs.slice(-5))}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Starts a server that is ended with the test. */
+export function startServer(t: TestContext, args: readonly string[] = [], env: Record<string, string> = {}): Server {
+  const server = new Server(args, env);
+  t.after(async () => {
+    server.kill();
+    await server.exited;
+  });
+  return server;
+}
+
+/** Runs `troupe` to its end; for start-up errors. */
+export async function runTroupe(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, ['scripts/troupe.mjs', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  const read = async (stream: NodeJS.ReadableStream): Promise<string> => {
+    let text = '';
+    for await (const chunk of stream) text += String(chunk);
+    return text;
+  };
+  const [stdout, stderr, [code]] = await Promise.all([read(child.stdout), read(child.stderr), once(child, 'exit')]);
+  return { code: code as number | null, stdout, stderr };
+}
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'troupe-test-'));
+}
+
+function parse(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return { msg: line };
+  }
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // already gone
+  }
+}
