@@ -1,0 +1,74 @@
+/**
+ * Is troupe faster than node-llama-cpp at the same shape and weight bits on this machine?
+ * Rounds of both in turn, each in a process of its own with nothing else running; medians over the rounds. Where llama.cpp has a choice
+ * (flash attention or not), its better median counts.
+ */
+import { writeFileSync } from 'node:fs';
+import { CASES, type Case, CONTEXT_LENGTH, type Engine, type RoundResult, runRound } from './compare-round.ts';
+import { type Command, integer, oneOf, readFlags, runBench, text } from './flags.ts';
+import { shapeNamed, shapeNames } from './shapes.ts';
+import { median } from './statistics.ts';
+import { formatNumber, formatTable } from './table.ts';
+import { ensureCheckpoint } from './write-checkpoint.ts';
+import { ensureGguf } from './write-gguf.ts';
+
+const FLAGS = {
+  shape: oneOf(shapeNames, 'ernie-4.5-0.3b', 'The model, with random weights.'),
+  quantization: oneOf(['wint4', 'wint8'], 'wint4', 'wint4 against Q4_0, wint8 against Q8_0.'),
+  rounds: integer(5, 'Rounds of each engine.'),
+  threads: integer(2, 'Threads of each engine.'),
+  'decode-steps': integer(32, 'Measured decode steps of each round.'),
+  'prefill-repeats': integer(3, 'Measured prefills of each round; their median is the round’s figure.'),
+  json: text(null, 'FILE', 'Also write { rows: [{ case, quantization, troupe, rival, ratio }] } there, tokens per second.'),
+};
+
+const COMMAND: Command<typeof FLAGS> = {
+  usage: 'npm run bench:compare --',
+  question: 'Is troupe faster than node-llama-cpp at the same shape and weight bits on this machine?',
+  flags: FLAGS,
+};
+
+await runBench(async (argv) => {
+  const { flags } = readFlags(COMMAND, argv);
+  const shape = shapeNamed(flags.shape);
+  const models: Record<Engine, string> = { troupe: ensureCheckpoint(shape), 'node-llama-cpp': ensureGguf(shape, flags.quantization) };
+  const measured: Record<Engine, RoundResult[]> = { troupe: [], 'node-llama-cpp': [] };
+  for (let round = 0; round < flags.rounds; round++) {
+    // Who goes first changes, so that a machine that warms up or is throttled does not favour one.
+    const order: Engine[] = round % 2 === 0 ? ['troupe', 'node-llama-cpp'] : ['node-llama-cpp', 'troupe'];
+    for (const engine of order) {
+      const results = await runRound(engine, {
+        model: models[engine],
+        quantization: flags.quantization,
+        threads: flags.threads,
+        contextLength: CONTEXT_LENGTH,
+        decodeSteps: flags['decode-steps'],
+        prefillRepeats: flags['prefill-repeats'],
+      });
+      measured[engine].push(...results);
+      const figures = results.map(({ case: name, variant, tokensPerSecond }) => `${name} ${formatNumber(tokensPerSecond)} (${variant})`);
+      console.error(`round ${round + 1}/${flags.rounds} ${engine}: ${figures.join(', ')}`);
+    }
+  }
+  const rows = CASES.map((name) => compareCase(name, flags.quantization, measured));
+  const cells = rows.map((row) => [row.case, row.quantization, formatNumber(row.troupe), formatNumber(row.rival), row.ratio.toFixed(2)]);
+  console.log(formatTable(['tokens/s', 'weights', 'troupe', 'node-llama-cpp', 'ratio'], cells));
+  if (flags.json !== null) writeFileSync(flags.json, `${JSON.stringify({ rows }, null, 2)}\n`);
+});
+
+function compareCase(name: Case, quantization: string, measured: Record<Engine, readonly RoundResult[]>) {
+  const troupe = bestMedian(measured.troupe, name);
+  const rival = bestMedian(measured['node-llama-cpp'], name);
+  return { case: name, quantization, troupe, rival, ratio: troupe / rival };
+}
+
+/** The median over the rounds of the variant that does best. */
+function bestMedian(results: readonly RoundResult[], name: Case): number {
+  const ofCase = results.filter((result) => result.case === name);
+  const variants = new Set(ofCase.map((result) => result.variant));
+  return Math.max(
+    ...[...variants].map((variant) =>
+      median(ofCase.filter((result) => result.variant === variant).map((result) => result.tokensPerSecond)),
+    ),
+  );
+}
