@@ -144,8 +144,7 @@ function defaultLibraryPath(): string {
 
 function openLibrary(path: string): { api: bigint; version: string } {
   try {
-    // Native code runs on koffi's own stack, and session creation recurses deeply.
-    koffi.config({ sync_stack_size: 8 * 1024 * 1024 });
+    raiseStackSize();
     const base = koffi.load(path).func('OrtGetApiBase', PTR, [])() as bigint;
     const [getApi, getVersion] = koffi.decode(base, koffi.array('uintptr_t', 2)) as [number | bigint, number | bigint];
     const api = (koffi.decode(BigInt(getApi), koffi.proto(PTR, ['uint32_t'])) as (version: number) => bigint | null)(API_VERSION);
@@ -155,6 +154,12 @@ function openLibrary(path: string): { api: bigint; version: string } {
   } catch (cause) {
     throw new StartupError(`ONNX Runtime cannot be loaded from ${path}: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Native code runs on koffi's own stack, and session creation recurses deeply. Only the first library loaded can change it. */
+function raiseStackSize(): void {
+  const enough = 8 * 1024 * 1024;
+  if ((koffi.config().sync_stack_size ?? 0) < enough) koffi.config({ sync_stack_size: enough });
 }
 
 function mapValues<Key extends string, In, Out>(record: Record<Key, In>, map: (value: In) => Out): Record<Key, Out> {
