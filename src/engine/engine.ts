@@ -1,0 +1,365 @@
+/**
+ * Token ids in, token ids out, one step at a time: the part of the server that could be read and benchmarked alone. Synchronous; its
+ * owner calls `step` while it `hasWork`, and adds and aborts between steps.
+ */
+import type { Clock } from '../core/clock.ts';
+import { assert } from '../core/errors.ts';
+import type { FinishReason } from '../core/generation.ts';
+import type { Epoch } from '../core/ids.ts';
+import { KvCache } from './kv/kv-cache.ts';
+import { uniform } from './random.ts';
+import type { AddResult, EngineChoice, EngineRequest, EngineStats, LogprobEntry, SequenceOutput } from './request.ts';
+import type { ModelRunner } from './runner/model-runner.ts';
+import { LogitsError, neededLogits, rawLogprobs, Sampler } from './sampler.ts';
+import { Scheduler } from './scheduler.ts';
+import { Sequence } from './sequence.ts';
+import { SequenceError } from './sequence-error.ts';
+import { EngineCounters, LoadMeter } from './stats.ts';
+import type { KvOp, SequenceResult, StepInput, StepSequence } from './step.ts';
+
+export interface EngineOptions {
+  readonly runner: ModelRunner;
+  readonly groupEpoch: Epoch;
+  /** Rows of the runner: sequences that run at the same time. */
+  readonly maxNumSeqs: number;
+  /** Tokens of one step; decodes come first and are never left out. */
+  readonly maxNumBatchedTokens: number;
+  /** Prompt plus output, in tokens. */
+  readonly maxModelLen: number;
+  /** Tokens. */
+  readonly blockSize: number;
+  /** Budget of the KV cache in blocks: rows in use plus prefix cache. */
+  readonly numBlocks: number;
+  /** Blocks of the runner's pool; numBlocks unless given. The prefix cache never holds more. */
+  readonly numPoolBlocks?: number;
+  readonly enablePrefixCaching: boolean;
+  readonly enableChunkedPrefill: boolean;
+  /** Requests that may wait beyond those that free rows will take in the next step. */
+  readonly maxNumWaiting: number;
+  /** Numerics of this engine; only equal ones share cached blocks. */
+  readonly fingerprint: string;
+  readonly clock: Pick<Clock, 'monotonic'>;
+}
+
+export interface StepReport {
+  /** Of the last step that the runner was given; 0 before the first. */
+  readonly stepId: number;
+  readonly outputs: readonly SequenceOutput[];
+  /** Why outputs with finish 'error' could not go on. */
+  readonly errors: readonly SequenceError[];
+}
+
+/** The choices of one request that are not finished. */
+interface LiveRequest {
+  readonly request: EngineRequest;
+  readonly sequences: Sequence[];
+  hasStarted: boolean;
+}
+
+const NO_DRAFT: readonly number[] = [];
+
+export class Engine {
+  readonly #runner: ModelRunner;
+  readonly #options: EngineOptions;
+  readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #kv: KvCache;
+  readonly #scheduler: Scheduler;
+  readonly #sampler: Sampler;
+  readonly #requests = new Map<string, LiveRequest>();
+  readonly #counters = new EngineCounters();
+  readonly #load = new LoadMeter();
+  /** Known tokens at which a sequence ends: the model's limit, or one more than the whole KV cache can hold. */
+  readonly #maxLen: number;
+  #stepId = 0;
+  #arrivals = 0;
+  #numQueuedRequests = 0;
+  #outputs: SequenceOutput[] = [];
+  #errors: SequenceError[] = [];
+
+  constructor(options: EngineOptions) {
+    const { runner, numBlocks, blockSize } = options;
+    this.#options = options;
+    this.#runner = runner;
+    this.#clock = options.clock;
+    this.#maxLen = Math.min(options.maxModelLen, numBlocks * blockSize + 1);
+    this.#kv = new KvCache({
+      numRows: options.maxNumSeqs,
+      numBlocks,
+      numPoolBlocks: options.enablePrefixCaching && runner.canCopyBlocks ? (options.numPoolBlocks ?? numBlocks) : 0,
+      blockSize,
+      canMoveRows: runner.canCopyBlocks,
+      fingerprint: options.fingerprint,
+    });
+    this.#scheduler = new Scheduler({ ...options, kv: this.#kv });
+    this.#sampler = new Sampler(runner.vocabSize);
+  }
+
+  /** Whether `step` has something to do: sequences, outputs that nobody has seen, or rows to give back. */
+  get hasWork(): boolean {
+    return this.#scheduler.running.length > 0 || this.#scheduler.waiting.length > 0 || this.#kv.hasPendingOps || this.#outputs.length > 0;
+  }
+
+  /** One step: schedule, run, sample, and what came of it since the last report. @throws RunnerError: the engine cannot go on. */
+  step(): StepReport {
+    const startedAtMs = this.#clock.monotonic();
+    const scheduled = this.#scheduler.schedule();
+    const kvOps = this.#kv.takeOps();
+    if (scheduled.length > 0 || kvOps.length > 0) {
+      const numPrefillTokens = this.#begin(scheduled, startedAtMs);
+      const output = this.#runner.collect(this.#runner.submit(this.#stepInput(scheduled, kvOps)));
+      for (let i = 0; i < scheduled.length; i++) this.#advance(scheduled[i]!, output.results[i]!);
+      if (numPrefillTokens > 0) this.#load.observePrefill(numPrefillTokens, this.#clock.monotonic() - startedAtMs);
+    }
+    const report = { stepId: this.#stepId, outputs: this.#outputs, errors: this.#errors };
+    this.#outputs = [];
+    this.#errors = [];
+    if (!this.hasWork) this.assertIntegrity();
+    return report;
+  }
+
+  /** Queues a request. Choices that are finished, or turn out to be, are not run. */
+  addRequest(request: EngineRequest): AddResult {
+    assert(!this.#requests.has(request.key), `request ${request.key} is added twice`);
+    const refusal = this.#refusal(request);
+    if (refusal) return refusal;
+    const live: LiveRequest = { request, sequences: [], hasStarted: false };
+    const problem = this.#problemWith(request);
+    const arrival = this.#arrivals++;
+    let position = 0;
+    for (const choice of request.choices) {
+      if (choice.finished) continue;
+      const sequence = new Sequence(request, choice.index, choice.outputIds, arrival, this.#leaderFor(live));
+      const finish = problem === null ? sequence.finishReason(this.#maxLen) : 'error';
+      if (problem !== null) this.#errors.push(this.#errorOf(sequence, problem));
+      if (finish !== null) {
+        sequence.state = 'finished';
+        this.#emit(sequence, [], finish, null);
+        continue;
+      }
+      const numAhead = this.#scheduler.add(sequence);
+      if (live.sequences.push(sequence) === 1) position = this.#requestsAhead(numAhead);
+    }
+    if (live.sequences.length > 0) {
+      this.#requests.set(request.key, live);
+      this.#numQueuedRequests++;
+    }
+    return { type: 'ack', position };
+  }
+
+  /** Ends a choice, or all, with finish 'abort' in the next report. Unknown keys are ignored: the request may just have ended. */
+  abort(key: string, choice?: number): void {
+    for (const sequence of this.#requests.get(key)?.sequences.slice() ?? []) {
+      if (choice !== undefined && sequence.choice !== choice) continue;
+      this.#end(sequence, true);
+      this.#emit(sequence, [], 'abort', null);
+    }
+  }
+
+  stats(): EngineStats {
+    return {
+      numRunning: this.#scheduler.running.length,
+      numWaiting: this.#scheduler.waiting.length,
+      numBlocks: this.#kv.numBlocks,
+      numUsedBlocks: this.#kv.numUsedBlocks,
+      numCachedBlocks: this.#kv.numCachedBlocks,
+      prefixCacheQueryTokens: this.#counters.prefixCacheQueryTokens,
+      prefixCacheHitTokens: this.#counters.prefixCacheHitTokens,
+      numPreemptions: this.#scheduler.numPreemptions,
+      promptTokens: this.#counters.promptTokens,
+      generationTokens: this.#counters.generationTokens,
+      numSteps: this.#counters.numSteps,
+      queuedPrefillTokens: this.#queuedPrefillTokens(),
+    };
+  }
+
+  /** Counts everything again, as the engine itself does whenever it becomes idle. @throws Error with the numbers that disagree. */
+  assertIntegrity(): void {
+    const { running, waiting } = this.#scheduler;
+    this.#kv.assertIntegrity(running);
+    let numLive = 0;
+    let numQueued = 0;
+    for (const live of this.#requests.values()) {
+      numLive += live.sequences.length;
+      if (!live.hasStarted) numQueued++;
+    }
+    assert(
+      numLive === running.length + waiting.length,
+      `${numLive} live sequences, but ${running.length} running and ${waiting.length} waiting`,
+    );
+    assert(numQueued === this.#numQueuedRequests, `${numQueued} requests not started, the account says ${this.#numQueuedRequests}`);
+  }
+
+  // ---- one step
+
+  /** Notes which sequences start with this step. @returns its tokens beyond decode. */
+  #begin(scheduled: readonly Sequence[], nowMs: number): number {
+    let numPrefillTokens = 0;
+    for (const sequence of scheduled) {
+      if (sequence.numUncomputed > 1) numPrefillTokens += sequence.numScheduled;
+      if (sequence.startedAtMs === null) this.#start(sequence, nowMs);
+    }
+    return numPrefillTokens;
+  }
+
+  #start(sequence: Sequence, nowMs: number): void {
+    sequence.startedAtMs = nowMs;
+    this.#counters.prefixCacheQueryTokens += sequence.numPromptTokens;
+    this.#counters.prefixCacheHitTokens += sequence.numCachedPromptTokens;
+    const live = this.#requests.get(sequence.request.key);
+    if (!live || live.hasStarted) return;
+    live.hasStarted = true;
+    this.#numQueuedRequests--;
+    this.#counters.promptTokens += sequence.numPromptTokens;
+  }
+
+  #stepInput(scheduled: readonly Sequence[], kvOps: readonly KvOp[]): StepInput {
+    this.#counters.numSteps++;
+    let numTokens = 0;
+    for (const sequence of scheduled) numTokens += sequence.numScheduled;
+    const tokenIds = new Int32Array(numTokens);
+    const sequences: StepSequence[] = [];
+    let start = 0;
+    for (const sequence of scheduled) {
+      const { numScheduled, numComputed } = sequence;
+      for (let i = 0; i < numScheduled; i++) tokenIds[start + i] = sequence.tokenIds[numComputed + i]!;
+      const needs = numScheduled === sequence.numUncomputed ? neededLogits(sequence.params, sequence.numOutputTokens) : 'none';
+      const numLogits = needs === 'none' ? 0 : 1;
+      sequences.push({ slot: sequence.slot!, start, numTokens: numScheduled, numComputed, draftTokens: NO_DRAFT, needs, numLogits });
+      start += numScheduled;
+    }
+    return { groupEpoch: this.#options.groupEpoch, stepId: ++this.#stepId, kvOps, tokenIds, sequences };
+  }
+
+  /** The step computed the sequence's scheduled tokens; if those were the last known ones, there is a new one. */
+  #advance(sequence: Sequence, result: SequenceResult): void {
+    sequence.numComputed += sequence.numScheduled;
+    sequence.numScheduled = 0;
+    this.#kv.commit(sequence);
+    if (result.type === 'none') return;
+    try {
+      const id = this.#nextToken(sequence, result);
+      const logprobs = this.#logprobsOf(sequence, result, id);
+      sequence.history.append(id);
+      this.#counters.generationTokens++;
+      const finish = sequence.finishReason(this.#maxLen);
+      this.#emit(sequence, [id], finish, logprobs);
+      if (finish !== null) this.#end(sequence, true);
+    } catch (error) {
+      if (!(error instanceof LogitsError)) throw error;
+      // Keys and values that led to such logits are not shared any further.
+      this.#end(sequence, false);
+      this.#errors.push(this.#errorOf(sequence, error.message, error));
+      this.#emit(sequence, [], 'error', null);
+    }
+  }
+
+  #nextToken(sequence: Sequence, result: SequenceResult): number {
+    switch (result.type) {
+      case 'argmax': {
+        const id = result.tokenIds[0];
+        if (id === undefined || id < 0 || id >= this.#runner.vocabSize) throw new LogitsError(`the model's argmax is ${id}`);
+        return id;
+      }
+      case 'full': {
+        const { params, history, request, choice } = sequence;
+        const draw = params.temperature === 0 ? 0 : uniform(request.seed, choice, sequence.numTokens);
+        return this.#sampler.sample(result.logits, params, history, draw);
+      }
+      default:
+        throw new Error(`Invariant broken: ${sequence.request.key} got '${result.type}' in step ${this.#stepId}, which nobody asked for`);
+    }
+  }
+
+  #logprobsOf(sequence: Sequence, result: SequenceResult, id: number): LogprobEntry[] | null {
+    const numTop = sequence.params.logprobs;
+    return numTop !== null && result.type === 'full' ? [rawLogprobs(result.logits, id, numTop)] : null;
+  }
+
+  /** Called after the tokens were appended. */
+  #emit(sequence: Sequence, ids: readonly number[], finish: FinishReason | null, logprobs: readonly LogprobEntry[] | null): void {
+    this.#outputs.push({
+      key: sequence.request.key,
+      choice: sequence.choice,
+      firstIndex: sequence.numOutputTokens - ids.length,
+      ids,
+      finish,
+      logprobs,
+      cachedTokens: sequence.hasEmitted ? null : sequence.numCachedPromptTokens,
+    });
+    sequence.hasEmitted = true;
+  }
+
+  /** The sequence is over, wherever it was: its blocks and row go back, its request ends with its last choice. */
+  #end(sequence: Sequence, keepBlocks: boolean): void {
+    this.#scheduler.finish(sequence, keepBlocks);
+    if (sequence.startedAtMs !== null) this.#load.observeResidence(this.#clock.monotonic() - sequence.startedAtMs);
+    const live = this.#requests.get(sequence.request.key)!;
+    live.sequences.splice(live.sequences.indexOf(sequence), 1);
+    if (live.sequences.length > 0) return;
+    this.#requests.delete(sequence.request.key);
+    if (!live.hasStarted) this.#numQueuedRequests--;
+  }
+
+  // ---- admission
+
+  /** Continuations are never refused for load. */
+  #refusal(request: EngineRequest): AddResult | null {
+    const numPromptTokens = request.promptIds.length;
+    if (numPromptTokens >= this.#maxLen) {
+      const limit = `${this.#maxLen - 1} (maxModelLen ${this.#options.maxModelLen}, KV cache ${this.#kv.numBlocks} blocks of ${this.#kv.blockSize})`;
+      return {
+        type: 'nack',
+        code: 'too_long',
+        retryAfterMs: 0,
+        message: `The prompt has ${numPromptTokens} tokens; at most ${limit} can be served.`,
+      };
+    }
+    const isContinuation = request.choices.some((choice: EngineChoice) => choice.outputIds.length > 0);
+    if (isContinuation || this.#numQueuedRequests < this.#options.maxNumWaiting + this.#kv.numFreeRows) return null;
+    const retryAfterMs = this.#load.retryAfterMs({
+      queuedPrefillTokens: this.#queuedPrefillTokens(),
+      numRunning: this.#scheduler.running.length,
+      hasFreeRow: this.#kv.numFreeRows > 0,
+    });
+    return {
+      type: 'nack',
+      code: 'queue_full',
+      retryAfterMs,
+      message: `${this.#numQueuedRequests} requests are waiting, the queue is full.`,
+    };
+  }
+
+  /** What would bring the runner down if it were run. The frontend checks too; a bad request must not cost the others their engine. */
+  #problemWith(request: EngineRequest): string | null {
+    if (request.promptIds.length === 0) return 'the prompt is empty';
+    for (const ids of [request.promptIds, ...request.choices.map((choice) => choice.outputIds)]) {
+      const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.#runner.vocabSize));
+      if (wrong !== undefined) return `token id ${wrong} is not in the vocabulary of ${this.#runner.vocabSize}`;
+    }
+    return null;
+  }
+
+  /** Choices share their prompt's blocks; a prompt of less than a full block has none. */
+  #leaderFor(live: LiveRequest): Sequence | null {
+    return this.#kv.sharesPrefixes && live.request.promptIds.length > this.#kv.blockSize ? (live.sequences[0] ?? null) : null;
+  }
+
+  #requestsAhead(numSequencesAhead: number): number {
+    const ahead = new Set<EngineRequest>();
+    for (let i = 0; i < numSequencesAhead; i++) ahead.add(this.#scheduler.waiting[i]!.request);
+    return ahead.size;
+  }
+
+  #queuedPrefillTokens(): number {
+    let numTokens = 0;
+    for (const sequence of this.#scheduler.waiting) {
+      const numShared = sequence.leader === null ? 0 : sequence.numPromptTokens - (sequence.numPromptTokens % this.#kv.blockSize);
+      numTokens += sequence.numTokens - numShared;
+    }
+    return numTokens;
+  }
+
+  #errorOf(sequence: Sequence, what: string, cause?: unknown): SequenceError {
+    return new SequenceError(what, { stepId: this.#stepId, key: sequence.request.key, choice: sequence.choice }, cause);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Decides what each step computes. It counts tokens, not phases: every running sequence has tokens and computed tokens, and a step has a
+ * budget of tokens.
+ *
+ *   1. Decode: each running sequence that misses one token gets it, even where that alone exceeds the budget.
+ *   2. Prefill: running sequences that miss more share what is left of the budget (at least 1 token, so that prefill never starves).
+ *   3. Admission: waiting sequences get rows, in order; the first that does not fit stops the rest.
+ *   4. Compaction of the rows.
+ *
+ * Both lists are sorted by compareSequences. Blocks are claimed as a row grows. When none are left, a sequence preempts the last running
+ * one behind it: blocks to the prefix cache, row released, back to its old place among the waiting, which is the head of its priority.
+ * A sequence with nobody behind it keeps its blocks and sits the step out; the first in order can always go on, so the engine does too.
+ */
+import { assert } from '../core/errors.ts';
+import type { KvCache } from './kv/kv-cache.ts';
+import { compareSequences, insertInOrder, type Sequence } from './sequence.ts';
+
+export interface SchedulerOptions {
+  readonly kv: KvCache;
+  readonly maxNumBatchedTokens: number;
+  /** False: a prompt is computed whole in one step, alone if it is longer than the budget. */
+  readonly enableChunkedPrefill: boolean;
+}
+
+export class Scheduler {
+  readonly running: Sequence[] = [];
+  readonly waiting: Sequence[] = [];
+  numPreemptions = 0;
+
+  readonly #kv: KvCache;
+  readonly #maxNumBatchedTokens: number;
+  readonly #enableChunkedPrefill: boolean;
+  /** The step that is being put together. */
+  #scheduled: Sequence[] = [];
+  #numPrefillTokens = 0;
+  #prefillBudget = 0;
+
+  constructor(options: SchedulerOptions) {
+    this.#kv = options.kv;
+    this.#maxNumBatchedTokens = options.maxNumBatchedTokens;
+    this.#enableChunkedPrefill = options.enableChunkedPrefill;
+  }
+
+  /** Queues a sequence; the index is the number of sequences ahead of it. */
+  add(sequence: Sequence): number {
+    return insertInOrder(this.waiting, sequence);
+  }
+
+  /**
+   * Sequences of the next step, each with `numScheduled` set. Decisions about the KV cache are on kv's list of operations.
+   */
+  schedule(): readonly Sequence[] {
+    this.#scheduled = [];
+    this.#numPrefillTokens = 0;
+    const numPreemptionsBefore = this.numPreemptions;
+    this.#scheduleDecodes();
+    this.#prefillBudget = Math.max(this.#maxNumBatchedTokens - this.#scheduled.length, 1);
+    this.#schedulePrefills();
+    if (this.numPreemptions === numPreemptionsBefore) this.#admitWaiting();
+    this.#kv.compact();
+    return this.#scheduled;
+  }
+
+  /** Ends a sequence wherever it is and gives back what it holds; `keep` its full blocks for others unless they cannot be trusted. */
+  finish(sequence: Sequence, keep: boolean): void {
+    if (sequence.state === 'running') {
+      remove(this.running, sequence);
+      this.#kv.release(sequence, keep);
+    } else if (sequence.state === 'waiting') {
+      remove(this.waiting, sequence);
+    }
+    sequence.state = 'finished';
+  }
+
+  #scheduleDecodes(): void {
+    // By index: preemption takes sequences from the end of the list, behind the one that is looked at.
+    for (let i = 0; i < this.running.length; i++) {
+      const sequence = this.running[i]!;
+      if (sequence.numUncomputed === 1 && this.#claim(sequence, sequence.numTokens)) this.#schedule(sequence, 1);
+    }
+  }
+
+  #schedulePrefills(): void {
+    for (let i = 0; i < this.running.length && this.#hasPrefillBudget; i++) {
+      const sequence = this.running[i]!;
+      if (sequence.numUncomputed === 1 || sequence.numScheduled > 0) continue;
+      const numTokens = this.#chunkOf(sequence.numUncomputed);
+      if (numTokens > 0 && this.#claim(sequence, sequence.numComputed + numTokens)) this.#schedulePrefill(sequence, numTokens);
+    }
+  }
+
+  #admitWaiting(): void {
+    for (let i = 0; i < this.waiting.length && this.#hasPrefillBudget && this.#kv.numFreeRows > 0; ) {
+      const sequence = this.waiting[i]!;
+      if (this.#kv.sharesPrefixes && sequence.waitsForLeader) {
+        i++;
+        continue;
+      }
+      const numTokens = this.#chunkOf(sequence.numTokens - this.#kv.matchedTokens(sequence));
+      if (numTokens === 0 || !this.#hasBlocksFor(sequence)) return;
+      this.waiting.splice(i, 1);
+      this.#admit(sequence);
+      assert(
+        this.#kv.reserve(sequence, sequence.numComputed + numTokens),
+        `no blocks for ${sequence.request.key} right after they were counted`,
+      );
+      this.#schedulePrefill(sequence, numTokens);
+    }
+  }
+
+  #admit(sequence: Sequence): void {
+    this.#kv.admit(sequence);
+    sequence.numCachedAtStart ??= sequence.numComputed;
+    sequence.state = 'running';
+    insertInOrder(this.running, sequence);
+  }
+
+  /** Room for all its tokens, beside what running prefills still need and one spare block for each running sequence to grow into. */
+  #hasBlocksFor(sequence: Sequence): boolean {
+    if (this.running.length === 0) return true;
+    let numPromised = this.running.length;
+    for (const other of this.running) numPromised += this.#kv.blocksFor(other.numTokens) - other.numBlocks;
+    return this.#kv.blocksFor(sequence.numTokens) + numPromised <= this.#kv.numAvailableBlocks;
+  }
+
+  /** Grows the sequence's row to `numTokens`, preempting from the end of the running list. False: it has to sit this step out. */
+  #claim(sequence: Sequence, numTokens: number): boolean {
+    while (!this.#kv.reserve(sequence, numTokens)) {
+      const last = this.running[this.running.length - 1]!;
+      assert(
+        this.running.length > 1,
+        `${numTokens} tokens of ${sequence.request.key} do not fit ${this.#kv.numBlocks} blocks of ${this.#kv.blockSize}`,
+      );
+      if (compareSequences(last, sequence) <= 0) return false;
+      this.#preempt(last);
+    }
+    return true;
+  }
+
+  #preempt(sequence: Sequence): void {
+    if (sequence.numScheduled > 0) remove(this.#scheduled, sequence);
+    sequence.numScheduled = 0;
+    this.running.pop();
+    this.#kv.release(sequence, true);
+    sequence.state = 'waiting';
+    insertInOrder(this.waiting, sequence);
+    this.numPreemptions++;
+  }
+
+  get #hasPrefillBudget(): boolean {
+    return this.#numPrefillTokens < this.#prefillBudget;
+  }
+
+  /** How many of `numUncomputed` prompt tokens this step takes; 0 = a prompt that must be whole waits for a step of its own. */
+  #chunkOf(numUncomputed: number): number {
+    const numLeft = this.#prefillBudget - this.#numPrefillTokens;
+    if (numUncomputed <= numLeft) return numUncomputed;
+    if (this.#enableChunkedPrefill) return numLeft;
+    return this.#numPrefillTokens === 0 ? numUncomputed : 0;
+  }
+
+  #schedulePrefill(sequence: Sequence, numTokens: number): void {
+    this.#numPrefillTokens += numTokens;
+    this.#schedule(sequence, numTokens);
+  }
+
+  #schedule(sequence: Sequence, numTokens: number): void {
+    sequence.numScheduled = numTokens;
+    this.#scheduled.push(sequence);
+  }
+}
+
+function remove(sequences: Sequence[], sequence: Sequence): void {
+  const index = sequences.indexOf(sequence);
+  assert(index >= 0, `${sequence.request.key}, choice ${sequence.choice}, is not in its list`);
+  sequences.splice(index, 1);
+}

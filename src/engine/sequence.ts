@@ -1,0 +1,124 @@
+/**
+ * One choice of a request, as the engine computes it. Its tokens are known (prompt, then output); its keys and values are computed up to
+ * `numComputed`. A step lets the second catch up with the first; when it has caught up, one more token is sampled. Prefill, chunks of
+ * it, prefix hits, decode and recomputing after a preemption are all that one rule.
+ *
+ *   0 ≤ numComputed ≤ numTokens,   waiting: numComputed = 0, no row, no blocks
+ */
+import type { FinishReason } from '../core/generation.ts';
+import type { Slot } from '../core/ids.ts';
+import type { SamplingParams } from '../core/sampling-params.ts';
+import type { BlockHash } from './kv/block-hash.ts';
+import type { EngineRequest } from './request.ts';
+import { TokenHistory } from './token-history.ts';
+
+export type SequenceState = 'waiting' | 'running' | 'finished';
+
+export class Sequence {
+  readonly request: EngineRequest;
+  readonly choice: number;
+  readonly history: TokenHistory;
+  /** Output tokens of earlier attempts: they are never emitted again. */
+  readonly numContinued: number;
+  /** Counts up with every request that was added. */
+  readonly arrival: number;
+  /** An earlier choice of the same request whose prompt blocks this one takes instead of computing them. */
+  readonly leader: Sequence | null;
+
+  state: SequenceState = 'waiting';
+  numComputed = 0;
+  /** Tokens to compute in the step that is being put together or run; 0 outside it. */
+  numScheduled = 0;
+  /** The first part of the known tokens came from the prefix cache when the sequence was first admitted; null before. */
+  numCachedAtStart: number | null = null;
+  hasEmitted = false;
+  /** When its first step began (monotonic milliseconds); null before. */
+  startedAtMs: number | null = null;
+
+  // ---- kept by kv/kv-cache.ts
+  slot: Slot | null = null;
+  /** Blocks of the budget that its row takes. */
+  numBlocks = 0;
+  /** Its first full blocks that the prefix cache knows to be in its row. */
+  numRegistered = 0;
+  /** Chained hashes of its full blocks, as far as they were needed. */
+  readonly blockHashes: BlockHash[] = [];
+
+  constructor(request: EngineRequest, choice: number, outputIds: readonly number[], arrival: number, leader: Sequence | null) {
+    this.request = request;
+    this.choice = choice;
+    this.history = new TokenHistory(request.promptIds, outputIds, request.params);
+    this.numContinued = outputIds.length;
+    this.arrival = arrival;
+    this.leader = leader;
+  }
+
+  get params(): SamplingParams {
+    return this.request.params;
+  }
+
+  get tokenIds(): readonly number[] {
+    return this.history.tokenIds;
+  }
+
+  get numTokens(): number {
+    return this.history.tokenIds.length;
+  }
+
+  get numPromptTokens(): number {
+    return this.history.numPromptTokens;
+  }
+
+  get numOutputTokens(): number {
+    return this.history.numOutputTokens;
+  }
+
+  /** Known tokens that are not computed yet: 1 in decode. */
+  get numUncomputed(): number {
+    return this.numTokens - this.numComputed;
+  }
+
+  /** Prompt tokens that came from the prefix cache in this attempt. */
+  get numCachedPromptTokens(): number {
+    return Math.min(this.numCachedAtStart ?? 0, this.numPromptTokens);
+  }
+
+  /** Whether the prompt's blocks are about to be there for the taking. */
+  get waitsForLeader(): boolean {
+    const leader = this.leader;
+    return leader !== null && leader.state !== 'finished' && leader.numComputed < leader.numPromptTokens;
+  }
+
+  /**
+   * Why nothing more is to be generated, or null.
+   * @param maxLen known tokens at which a sequence ends.
+   */
+  finishReason(maxLen: number): FinishReason | null {
+    const { params, numOutputTokens } = this;
+    if (numOutputTokens > params.minTokens && params.stopTokenIds.includes(this.tokenIds[this.numTokens - 1]!)) return 'stop';
+    return numOutputTokens >= params.maxTokens || this.numTokens >= maxLen ? 'length' : null;
+  }
+}
+
+/** Negative when `a` goes first: continuations, then smaller priority, then earlier arrival, then the lower choice. */
+export function compareSequences(a: Sequence, b: Sequence): number {
+  return (
+    Number(b.numContinued > 0) - Number(a.numContinued > 0) ||
+    a.request.priority - b.request.priority ||
+    a.arrival - b.arrival ||
+    a.choice - b.choice
+  );
+}
+
+/** Puts `sequence` at its place in a list sorted by `compareSequences`, and returns the index. */
+export function insertInOrder(sequences: Sequence[], sequence: Sequence): number {
+  let low = 0;
+  let high = sequences.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareSequences(sequences[middle]!, sequence) < 0) low = middle + 1;
+    else high = middle;
+  }
+  sequences.splice(low, 0, sequence);
+  return low;
+}
