@@ -3,6 +3,7 @@
  * The supervisor does this before it starts a process, so that a bad folder is one line and exit code 2.
  */
 import { type GenerationDefaults, readGenerationDefaults } from './generation-config.ts';
+import { headLayout } from './head-layout.ts';
 import { type ModelConfig, readModelConfig } from './model-config.ts';
 import type { Quantization } from './quantization.ts';
 import { matmulNBitsBytes } from './quantization.ts';
@@ -31,13 +32,8 @@ export function inspectCheckpoint(dir: string): Checkpoint {
     generation,
     weights,
     weightBytes: (quantization) => weightBytes(weights, quantization),
-    kvBytesPerToken: 2 * config.numLayers * config.numKvHeads * paddedHeadDim(config.headDim) * Float32Array.BYTES_PER_ELEMENT,
+    kvBytesPerToken: 2 * config.numLayers * config.numKvHeads * headLayout(config).paddedHeadDim * Float32Array.BYTES_PER_ELEMENT,
   };
-}
-
-/** Attention kernels take heads whose size is a multiple of 16; others are padded with zeros. */
-export function paddedHeadDim(headDim: number): number {
-  return Math.ceil(headDim / 16) * 16;
 }
 
 function weightBytes(weights: Weights, quantization: Quantization): number {

@@ -8,10 +8,11 @@
  *
  * Only the last layer's attention needs every position (later ones read its keys and values): what follows it runs on R rows.
  */
+
+import { type HeadLayout, headLayout, padHeads } from '../../checkpoint/head-layout.ts';
 import type { ModelConfig } from '../../checkpoint/model-config.ts';
 import type { StoredTensor } from '../../checkpoint/safetensors.ts';
 import { type LayerWeights, readFloat32, type Weights } from '../../checkpoint/weights.ts';
-import { type HeadLayout, headLayout, padHeads } from './head-layout.ts';
 import type { LinearWeights } from './linear.ts';
 import { MICROSOFT, ONNX_TYPE, OnnxWriter } from './onnx-writer.ts';
 import { ropeTables } from './rope.ts';

@@ -2,10 +2,11 @@
  * Linear layers of `--quantization none`: the checkpoint's own bytes, mapped from its files, cast to float32 by ONNX Runtime while
  * the session loads (constant folding) and packed for its matrix kernel.
  */
+
+import { headLayout, isPadded } from '../../checkpoint/head-layout.ts';
 import type { ModelConfig } from '../../checkpoint/model-config.ts';
 import type { StoredTensor } from '../../checkpoint/safetensors.ts';
 import type { Weights } from '../../checkpoint/weights.ts';
-import { headLayout, isPadded } from './head-layout.ts';
 import { type HeadAxis, type LinearWeights, storedConstant } from './linear.ts';
 import { MICROSOFT, ONNX_TYPE, type OnnxWriter } from './onnx-writer.ts';
 

@@ -3,10 +3,15 @@ import { createHash } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Checkpoint, inspectCheckpoint, paddedHeadDim } from '../../checkpoint/inspect.ts';
-import type { Quantization } from '../../checkpoint/quantization.ts';
+import { defaultCacheDir, openQuantizedWeights } from '../../checkpoint/cache.ts';
+import { headLayout } from '../../checkpoint/head-layout.ts';
+import { type Checkpoint, inspectCheckpoint } from '../../checkpoint/inspect.ts';
+import { type Quantization, weightBits } from '../../checkpoint/quantization.ts';
+import { linearLayers } from '../../checkpoint/weights.ts';
 import { StartupError } from '../../core/errors.ts';
 import { buildDecoder } from '../graph/decoder.ts';
+import type { LinearWeights } from '../graph/linear.ts';
+import { quantizedLinear } from '../graph/quantized-linear.ts';
 import { storedLinear } from '../graph/stored-linear.ts';
 import { KvStore } from './kv-store.ts';
 import type { KvLayout, ModelRunner } from './model-runner.ts';
@@ -64,22 +69,22 @@ export function createRunner(spec: RunnerSpec, onProgress: (progress: LoadProgre
   }
   // One position more than a sequence may have, so that a hole in a decode batch always has somewhere to write.
   const capacity = Math.ceil((maxModelLen + 1) / blockSize) * blockSize;
-  onProgress({ stage: 'building the graph', fraction: 0 });
-  const graph = buildDecoder(config, weights, storedLinear(config, weights), capacity);
+  const { linear, files } = linearWeights(spec, checkpoint, onProgress);
+  const graph = buildDecoder(config, weights, linear, capacity);
   onProgress({ stage: 'loading weights', fraction: 0 });
   const api = new OrtApi(spec.onnxruntimeLibrary);
   const session = new OrtSession(api, graph, {
     device: spec.device,
     deviceId: spec.deviceId ?? 0,
     threads: spec.threads,
-    externalDataFolder: weightsFolder(checkpoint),
+    externalDataFolder: commonFolder(files),
     ...(spec.profilePrefix !== undefined && { profilePrefix: spec.profilePrefix }),
   });
   onProgress({ stage: 'loading weights', fraction: 1 });
   const store = new KvStore({
     numLayers: config.numLayers,
     numKvHeads: config.numKvHeads,
-    headDim: paddedHeadDim(config.headDim),
+    headDim: headLayout(config).paddedHeadDim,
     maxNumSeqs,
     capacity,
     blockSize,
@@ -96,11 +101,27 @@ export function createRunner(spec: RunnerSpec, onProgress: (progress: LoadProgre
   return { runner, numBlocks, fingerprint: fingerprint(spec, checkpoint, api.version) };
 }
 
-/** The folder that all weight files really lie in: ONNX Runtime refuses links that lead out of it. */
-function weightsFolder({ weights }: Checkpoint): string {
-  const folders = new Set(
-    [weights.embedding, weights.lmHead, ...weights.layers.map((layer) => layer.q.weight)].map(({ file }) => dirname(realpathSync(file))),
-  );
+/** Where the linear layers' weights come from, and the files that hold them. Quantises on first use. */
+function linearWeights(
+  spec: RunnerSpec,
+  checkpoint: Checkpoint,
+  onProgress: (progress: LoadProgress) => void,
+): { linear: LinearWeights; files: string[] } {
+  const { config, weights } = checkpoint;
+  if (spec.quantization === 'none') {
+    const tensors = [weights.embedding, ...linearLayers(weights).map(({ weight }) => weight)];
+    return { linear: storedLinear(config, weights), files: tensors.map(({ file }) => file) };
+  }
+  const stage = `quantising to ${spec.quantization}`;
+  const cacheDir = spec.cacheDir ?? defaultCacheDir();
+  const tensors = openQuantizedWeights(checkpoint, spec.quantization, cacheDir, (fraction) => onProgress({ stage, fraction }));
+  const linear = quantizedLinear(config, tensors, weightBits(spec.quantization));
+  return { linear, files: Array.from(tensors.values(), ({ file }) => file) };
+}
+
+/** The folder that all files really lie in: ONNX Runtime refuses links that lead out of it. */
+function commonFolder(files: readonly string[]): string {
+  const folders = new Set([...new Set(files)].map((file) => dirname(realpathSync(file))));
   const [folder, other] = folders;
   if (folder === undefined || other !== undefined) {
     throw new StartupError(`weight files lie in different folders (${folder} and ${other}): put them, or links from one folder, together`);

@@ -6,7 +6,9 @@
  *   halves       a0 a1 … b0 b1 …  →  a0 a1 … 0 0  b0 b1 … 0 0
  *   interleaved  a0 b0 a1 b1 …    →  a0 b0 a1 b1 … 0 0 0 0
  */
-import type { ModelConfig } from '../../checkpoint/model-config.ts';
+import type { ModelConfig } from './model-config.ts';
+
+const HEAD_MULTIPLE = 16;
 
 export interface HeadLayout {
   readonly headDim: number;
@@ -17,7 +19,7 @@ export interface HeadLayout {
 
 export function headLayout(config: ModelConfig): HeadLayout {
   const { headDim } = config;
-  return { headDim, paddedHeadDim: Math.ceil(headDim / 16) * 16, numParts: config.rope.interleaved ? 1 : 2 };
+  return { headDim, paddedHeadDim: Math.ceil(headDim / HEAD_MULTIPLE) * HEAD_MULTIPLE, numParts: config.rope.interleaved ? 1 : 2 };
 }
 
 export const isPadded = (layout: HeadLayout): boolean => layout.paddedHeadDim !== layout.headDim;
