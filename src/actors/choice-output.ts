@@ -1,0 +1,110 @@
+/** What a client gets of one choice: token ids in, deltas out, text, reasoning, ids and log-probabilities in step with each other. */
+import type { FinishReason, TextDelta, TokenLogprob, TopLogprob } from '../core/generation.ts';
+import type { ChoiceText } from '../text/choice-text.ts';
+import type { WireLogprob } from '../transport/messages.ts';
+
+/** What is needed of text/tokenizer.ts. */
+export interface TokenNames {
+  tokenText(id: number): string;
+  tokenBytes(id: number): Uint8Array;
+}
+
+export interface ChoiceOutputOptions {
+  readonly index: number;
+  readonly text: ChoiceText;
+  readonly tokens: TokenNames;
+  /** A delta for every push, also while text is held back. */
+  readonly wantTokenIds: boolean;
+  readonly wantLogprobs: boolean;
+}
+
+/** What one push came to: how many of its tokens count, and how the choice ended with them. */
+export interface PushResult {
+  readonly numTokens: number;
+  readonly finish: FinishReason | null;
+  /** Null while there is nothing to tell yet. */
+  readonly delta: TextDelta | null;
+}
+
+export class ChoiceOutput {
+  readonly #options: ChoiceOutputOptions;
+  /** Tokens since the last delta. */
+  #tokenIds: number[] = [];
+  #logprobs: TokenLogprob[] = [];
+
+  constructor(options: ChoiceOutputOptions) {
+    this.#options = options;
+  }
+
+  get numReasoningTokens(): number {
+    return this.#options.text.numReasoningTokens;
+  }
+
+  /** Takes the next tokens; a stop string among their text ends the choice before the engine knows of it. */
+  push(ids: readonly number[], logprobs: readonly WireLogprob[] | null, engineFinish: FinishReason | null): PushResult {
+    const piece = this.#options.text.push(ids);
+    const numTokens = piece.stopped?.numTokens ?? ids.length;
+    const finish = piece.stopped ? 'stop' : engineFinish;
+    for (let i = 0; i < numTokens; i++) {
+      this.#tokenIds.push(ids[i]!);
+      const entry = logprobs?.[i];
+      if (entry && this.#options.wantLogprobs) this.#logprobs.push(toTokenLogprob(this.#options.tokens, ids[i]!, entry));
+    }
+    return { numTokens, finish, delta: this.#delta(piece.text, piece.reasoning, finish) };
+  }
+
+  /** The last delta of a choice that ends without further tokens. */
+  end(finish: FinishReason): TextDelta {
+    return this.#delta('', '', finish)!;
+  }
+
+  #delta(newText: string, newReasoning: string, finish: FinishReason | null): TextDelta | null {
+    const rest = finish === null ? null : this.#options.text.finish();
+    const text = rest ? newText + rest.text : newText;
+    const reasoning = rest ? newReasoning + rest.reasoning : newReasoning;
+    const isWorthTelling = finish !== null || text !== '' || reasoning !== '' || (this.#options.wantTokenIds && this.#tokenIds.length > 0);
+    if (!isWorthTelling) return null;
+    const delta: TextDelta = {
+      choice: this.#options.index,
+      text,
+      reasoning,
+      tokenIds: this.#tokenIds,
+      logprobs: this.#options.wantLogprobs ? this.#logprobs : null,
+      finishReason: finish,
+    };
+    this.#tokenIds = [];
+    this.#logprobs = [];
+    return delta;
+  }
+}
+
+/** Two deltas of the same choice as one: how a slow reader's queue stays short. Null when they belong to different choices. */
+export function mergeDeltas(waiting: TextDelta, next: TextDelta): TextDelta | null {
+  if (waiting.choice !== next.choice) return null;
+  return {
+    choice: next.choice,
+    text: waiting.text + next.text,
+    reasoning: waiting.reasoning + next.reasoning,
+    tokenIds: appended(waiting.tokenIds, next.tokenIds),
+    logprobs: waiting.logprobs && next.logprobs ? appended(waiting.logprobs, next.logprobs) : null,
+    finishReason: next.finishReason,
+  };
+}
+
+/** The waiting delta is ours alone until it is read, so its arrays grow in place instead of being copied for every token. */
+function appended<T>(to: readonly T[], more: readonly T[]): readonly T[] {
+  for (const item of more) (to as T[]).push(item);
+  return to;
+}
+
+function toTokenLogprob(tokens: TokenNames, id: number, [logprob, topIds, topLogprobs]: WireLogprob): TokenLogprob {
+  const top = topIds.map((topId, i) => named(tokens, topId, topLogprobs[i]!));
+  return { ...named(tokens, id, logprob), top };
+}
+
+const named = (tokens: TokenNames, tokenId: number, logprob: number): TopLogprob => ({
+  tokenId,
+  token: tokens.tokenText(tokenId),
+  bytes: Array.from(tokens.tokenBytes(tokenId)),
+  logprob,
+});

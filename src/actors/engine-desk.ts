@@ -1,0 +1,321 @@
+/**
+ * The engine group's desk: everything that comes in over the transport is turned into messages for the rank, and every turn of the
+ * rank into one frame per frontend. It decides nothing about a group's life (engine-group.ts does) and nothing about tokens (the rank does).
+ */
+import type { Clock } from '../core/clock.ts';
+import type { Epoch } from '../core/ids.ts';
+import type { AddResult, EngineStats } from '../engine/request.ts';
+import { decodeToEngine, encode, encodeFrame } from '../transport/codec.ts';
+import {
+  type AbortRequest,
+  type Ack,
+  type AddRequest,
+  type EngineBeat,
+  type EngineState,
+  type FrontendBeat,
+  type Nack,
+  PROTOCOL_VERSION,
+  type ReplayRequest,
+} from '../transport/messages.ts';
+import { ENGINE_BEATS, engineControl, engineRequests, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
+import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
+import { BeatWatch } from './beat-watch.ts';
+import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
+import type { Log } from './log.ts';
+import type { ToRank, Turn } from './rank-port.ts';
+
+export interface EngineDeskOptions {
+  readonly engineId: string;
+  readonly epoch: Epoch;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly maxNumSeqs: number;
+  readonly beatMs: number;
+  /** A frontend that is silent this long is gone. */
+  readonly silenceMs: number;
+  readonly postToRank: (message: ToRank) => void;
+  /** Something was given back or acknowledged: a draining group looks whether it is done. */
+  readonly onQuieter: () => void;
+  readonly onDrainRequest: () => void;
+}
+
+/** What the group says about itself in beats and refusals. */
+export interface DeskStanding {
+  readonly state: EngineState;
+  readonly fingerprint: string;
+  readonly reason: string | null;
+  readonly numBlocks: number;
+}
+
+interface PendingAdd {
+  readonly session: FrontendSession;
+  readonly key: string;
+  readonly request: AddRequest;
+  /** Everyone who asked: the first message and its repetitions. */
+  readonly askers: IncomingMessage[];
+}
+
+const LOADING_RETRY_MS = 1000;
+const STALE: Nack = { type: 'nack', code: 'stale', retryAfterMs: 0, message: 'A later start of this frontend is known.' };
+
+export class EngineDesk {
+  readonly #options: EngineDeskOptions;
+  readonly #sessions = new FrontendSessions();
+  readonly #watch: BeatWatch;
+  readonly #subscriptions: Subscription[];
+  readonly #pendingAdds = new Map<number, PendingAdd>();
+  readonly #pendingTags = new Map<string, number>();
+  #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0 };
+  #stats: EngineStats | null = null;
+  #stepId = 0;
+  #nextTag = 1;
+  #isClosed = false;
+  /** Messages that were unreadable or came from an earlier start of a frontend. */
+  numRefused = 0;
+
+  constructor(options: EngineDeskOptions) {
+    this.#options = options;
+    const { transport, engineId, epoch } = options;
+    this.#watch = new BeatWatch({ clock: options.clock, silenceMs: options.silenceMs, tickMs: options.beatMs });
+    const receive = (message: IncomingMessage): void => this.#receive(message);
+    this.#subscriptions = [engineRequests(engineId, epoch), engineControl(engineId, epoch), FRONTEND_BEATS].map((subject) =>
+      transport.subscribe(subject, receive),
+    );
+    transport.onPeerGone((peerId) => {
+      for (const session of this.#sessions.withPeer(peerId)) this.#frontendGone(session, 'its process is gone');
+    });
+    transport.onSelfDisconnected(() => this.#watch.suspend());
+    transport.onSelfReconnected(() => this.#watch.resume());
+  }
+
+  /** Nothing runs, nothing waits for an answer, and every frame has been acknowledged by those who still can. */
+  get isQuiet(): boolean {
+    if (this.#sessions.numRunning > 0 || this.#pendingAdds.size > 0) return false;
+    for (const session of this.#sessions.all()) if (!session.isGone && !session.ring.isEmpty) return false;
+    return true;
+  }
+
+  /** Says the new standing to all frontends at once. */
+  setStanding(standing: DeskStanding): void {
+    this.#standing = standing;
+    this.beat();
+  }
+
+  /** One turn of the rank: adds are answered, outputs become one frame per frontend. */
+  deliver(turn: Turn): void {
+    if (this.#isClosed) return;
+    this.#stats = turn.stats;
+    this.#stepId = turn.stepId;
+    for (const { tag, result } of turn.answers) this.#answerAdd(tag, result);
+    for (const [session, entries] of this.#sessions.distribute(turn.outputs)) {
+      const frame = encodeFrame([
+        PROTOCOL_VERSION,
+        this.#options.engineId,
+        this.#options.epoch,
+        session.epoch,
+        session.ring.nextSeq,
+        turn.stepId,
+        entries,
+      ]);
+      session.ring.push(frame);
+      this.#options.transport.publish(frontendFrames(session.frontendId, session.epoch), frame);
+      if (session.isGone && session.running.size === 0) session.ring.clear();
+    }
+    if (this.#sessions.numRunning === 0) this.#options.onQuieter();
+  }
+
+  /** To be called every `beatMs`: looks for silent frontends, then says how things are. */
+  tick(): void {
+    for (const frontendId of this.#watch.tick()) {
+      for (const session of this.#sessions.all())
+        if (session.frontendId === frontendId) this.#frontendGone(session, `no beat for ${this.#options.silenceMs} ms`);
+    }
+    this.beat();
+  }
+
+  beat(): void {
+    if (!this.#isClosed) this.#options.transport.publish(ENGINE_BEATS, encode(this.#beatNow()));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    for (const tag of [...this.#pendingAdds.keys()])
+      this.#settle(tag, { type: 'nack', code: 'draining', retryAfterMs: LOADING_RETRY_MS, message: 'The engine is stopping.' });
+  }
+
+  #receive(incoming: IncomingMessage): void {
+    try {
+      const message = decodeToEngine(incoming.data);
+      switch (message.type) {
+        case 'addRequest':
+          this.#add(message, incoming);
+          break;
+        case 'abort':
+          this.#abort(message);
+          break;
+        case 'replay':
+          this.#replay(message);
+          break;
+        case 'frontendBeat':
+          this.#heardFrontend(message);
+          break;
+        case 'drain':
+          incoming.respond(encode({ type: 'ack', position: 0 }));
+          this.#options.onDrainRequest();
+          break;
+        default:
+          message satisfies never;
+      }
+    } catch (error) {
+      this.numRefused++;
+      this.#options.log.warn({ subject: incoming.subject, error: String(error) }, 'refused a message that could not be read');
+    }
+  }
+
+  #add(request: AddRequest, incoming: IncomingMessage): void {
+    const session = this.#sessionOf(request.frontendId, request.frontendEpoch);
+    const key = session?.keyOf(request.slot, request.attempt) ?? '';
+    const pendingTag = this.#pendingTags.get(key);
+    const answer = session ? (session.answerOf(key) ?? this.#refusal()) : STALE;
+    if (pendingTag !== undefined) this.#pendingAdds.get(pendingTag)?.askers.push(incoming);
+    else if (answer) this.#respond(incoming, answer);
+    else if (session) this.#giveToRank(session, key, request, incoming);
+  }
+
+  #giveToRank(session: FrontendSession, key: string, request: AddRequest, incoming: IncomingMessage): void {
+    const tag = this.#nextTag++;
+    this.#pendingAdds.set(tag, { session, key, request, askers: [incoming] });
+    this.#pendingTags.set(key, tag);
+    const { promptIds, params, seed, choices, cacheSalt, priority } = request;
+    this.#options.postToRank({ type: 'add', tag, request: { key, promptIds, params, seed, choices, cacheSalt, priority } });
+    // The rank may answer with tokens in the same turn, so the request is known before it is accepted.
+    const numUnfinished = choices.filter((choice) => !choice.finished).length;
+    this.#sessions.begin(session, { key, slot: request.slot, attempt: request.attempt, numUnfinished });
+  }
+
+  /** Not remembered: the same attempt may come again when the group serves. */
+  #refusal(): Nack | null {
+    const { state } = this.#standing;
+    if (state === 'serving') return null;
+    const isComing = state === 'starting' || state === 'loading';
+    return {
+      type: 'nack',
+      code: isComing ? 'loading' : 'draining',
+      retryAfterMs: LOADING_RETRY_MS,
+      message: `Engine ${this.#options.engineId} is ${state}.`,
+    };
+  }
+
+  #answerAdd(tag: number, result: AddResult): void {
+    const pending = this.#pendingAdds.get(tag);
+    if (!pending) return;
+    if (result.type === 'nack') this.#sessions.end(pending.session, pending.key);
+    const answer: Ack | Nack = result.type === 'ack' ? { type: 'ack', position: result.position } : result;
+    pending.session.rememberAnswer(pending.key, answer);
+    this.#settle(tag, answer);
+  }
+
+  #settle(tag: number, answer: Ack | Nack): void {
+    const pending = this.#pendingAdds.get(tag);
+    if (!pending) return;
+    this.#pendingAdds.delete(tag);
+    this.#pendingTags.delete(pending.key);
+    for (const asker of pending.askers) this.#respond(asker, answer);
+  }
+
+  #abort(message: AbortRequest): void {
+    const session = this.#sessions.find(message.frontendId, message.frontendEpoch);
+    if (!session) return;
+    const key = session.keyOf(message.slot, message.attempt);
+    if (session.running.has(key)) this.#options.postToRank({ type: 'abort', key, choice: message.choice });
+  }
+
+  #replay(message: ReplayRequest): void {
+    const session = this.#sessions.find(message.frontendId, message.frontendEpoch);
+    if (!session) return;
+    const subject = frontendFrames(session.frontendId, session.epoch);
+    for (const frame of session.ring.from(message.fromFrameSeq)) this.#options.transport.publish(subject, frame);
+  }
+
+  #heardFrontend(beat: FrontendBeat): void {
+    const session = this.#sessionOf(beat.frontendId, beat.frontendEpoch);
+    if (!session) return;
+    session.peerId = beat.peerId;
+    const { engineId, epoch } = this.#options;
+    for (const ack of beat.acks) {
+      if (ack.engineId !== engineId || ack.engineEpoch[0] !== epoch[0] || ack.engineEpoch[1] !== epoch[1]) continue;
+      session.ring.acknowledge(ack.frameSeq);
+      if (session.ring.isEmpty) this.#options.onQuieter();
+    }
+  }
+
+  #sessionOf(frontendId: string, epoch: Epoch): FrontendSession | null {
+    const opened = this.#sessions.open(frontendId, epoch);
+    if (!opened) {
+      this.numRefused++;
+      return null;
+    }
+    if (opened.superseded) this.#frontendGone(opened.superseded, 'it started again');
+    opened.session.isGone = false;
+    this.#watch.heard(frontendId);
+    return opened.session;
+  }
+
+  #frontendGone(session: FrontendSession, why: string): void {
+    if (session.isGone) return;
+    session.isGone = true;
+    this.#watch.forget(session.frontendId);
+    const numRequests = session.running.size;
+    for (const key of session.running.keys()) this.#options.postToRank({ type: 'abort', key, choice: null });
+    if (numRequests === 0) session.ring.clear();
+    else this.#options.log.info({ frontend: session.frontendId, numRequests }, `frontend lost (${why}): its requests are aborted`);
+    this.#options.onQuieter();
+  }
+
+  #respond(incoming: IncomingMessage, answer: Ack | Nack): void {
+    incoming.respond(encode(answer));
+  }
+
+  #beatNow(): EngineBeat {
+    const { engineId, epoch, transport, maxNumSeqs } = this.#options;
+    const stats = this.#stats;
+    const frameSeqs = [];
+    for (const session of this.#sessions.all())
+      frameSeqs.push({ frontendId: session.frontendId, frontendEpoch: session.epoch, frameSeq: session.ring.nextSeq - 1 });
+    return {
+      type: 'engineBeat',
+      engineId,
+      engineEpoch: epoch,
+      peerId: transport.peerId,
+      state: this.#standing.state,
+      fingerprint: this.#standing.fingerprint,
+      reason: this.#standing.reason,
+      stepId: this.#stepId,
+      load: {
+        numRunning: stats?.numRunning ?? 0,
+        numWaiting: stats?.numWaiting ?? 0,
+        maxNumSeqs,
+        numBlocks: stats?.numBlocks ?? this.#standing.numBlocks,
+        numUsedBlocks: stats?.numUsedBlocks ?? 0,
+        numCachedBlocks: stats?.numCachedBlocks ?? 0,
+        queuedPrefillTokens: stats?.queuedPrefillTokens ?? 0,
+      },
+      counters: stats ? countersOf(stats) : {},
+      frameSeqs,
+    };
+  }
+}
+
+/** By metric name without prefix. */
+function countersOf(stats: EngineStats): Record<string, number> {
+  return {
+    prefix_cache_queries_total: stats.prefixCacheQueryTokens,
+    prefix_cache_hits_total: stats.prefixCacheHitTokens,
+    preemptions_total: stats.numPreemptions,
+    prompt_tokens_total: stats.promptTokens,
+    generation_tokens_total: stats.generationTokens,
+    engine_steps_total: stats.numSteps,
+  };
+}

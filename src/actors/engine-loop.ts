@@ -1,0 +1,59 @@
+/**
+ * The rank thread's loop: inbox → engine → outbox, one engine step a turn. Synchronous, so that it reads like the engine it drives;
+ * adds and aborts take effect at step borders. The thread around it is rank-worker.ts; tests call `runOnce` themselves.
+ */
+import type { AddResult, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
+import type { ToRank, Turn } from './rank-port.ts';
+
+/** What the loop needs of engine/engine.ts. */
+export interface SteppedEngine {
+  addRequest(request: EngineRequest): AddResult;
+  abort(key: string, choice?: number): void;
+  readonly hasWork: boolean;
+  step(): { readonly stepId: number; readonly outputs: readonly SequenceOutput[] };
+  stats(): EngineStats;
+}
+
+const NO_OUTPUTS: readonly SequenceOutput[] = [];
+
+export class EngineLoop {
+  readonly #engine: SteppedEngine;
+  #isStopped = false;
+  #stepId = 0;
+
+  constructor(engine: SteppedEngine) {
+    this.#engine = engine;
+  }
+
+  /** Whether a turn without messages would compute something; otherwise the thread may sleep until it is woken. */
+  get hasWork(): boolean {
+    return !this.#isStopped && this.#engine.hasWork;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** One turn. Null when there is nothing to tell. @throws RunnerError when the step failed; the group cannot go on. */
+  runOnce(inbox: readonly ToRank[]): Turn | null {
+    const answers: { tag: number; result: AddResult }[] = [];
+    for (const message of inbox) {
+      if (message.type === 'add') answers.push({ tag: message.tag, result: this.#add(message.request) });
+      else if (message.type === 'abort') this.#engine.abort(message.key, message.choice ?? undefined);
+      else this.#isStopped = true;
+    }
+    if (inbox.length === 0 && !this.hasWork) return null;
+    const outputs = this.hasWork ? this.#step() : NO_OUTPUTS;
+    return { stepId: this.#stepId, answers, outputs, stats: this.#engine.stats() };
+  }
+
+  #add(request: Extract<ToRank, { type: 'add' }>['request']): AddResult {
+    return this.#engine.addRequest({ ...request, promptIds: Array.from(request.promptIds) });
+  }
+
+  #step(): readonly SequenceOutput[] {
+    const report = this.#engine.step();
+    this.#stepId = report.stepId;
+    return report.outputs;
+  }
+}

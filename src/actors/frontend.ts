@@ -1,0 +1,304 @@
+/**
+ * The API process's half of the request path: text in, text out, and in between token ids that travel to an engine and back.
+ *
+ *   loading     no engine has served yet: requests are refused with `model_loading`
+ *   ready       at least one engine serves
+ *   recovering  engines have served, none does now: requests wait
+ *   draining    running requests finish, new ones are refused
+ *   failed      the supervisor gave up on the engines
+ *
+ * These are conclusions from the directory, not a machine: lives belong to requests (request.ts), one root actor each.
+ */
+import type { Clock } from '../core/clock.ts';
+import { TroupeError } from '../core/errors.ts';
+import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
+import { compareEpochs, type Epoch } from '../core/ids.ts';
+import { decodeFrame, decodeToFrontend, encode } from '../transport/codec.ts';
+import type { EngineBeat, FrameEntry, StepFrame } from '../transport/messages.ts';
+import { ENGINE_BEATS, engineControl, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
+import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
+import { Directory, type EngineEntry, engineKey } from './directory.ts';
+import { FrameIntake } from './frame-intake.ts';
+import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
+import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
+import type { Log } from './log.ts';
+import { Placement } from './placement.ts';
+import { type ModelText, prepareRequest } from './prepare-request.ts';
+import { repeat } from './repeat.ts';
+import type { Outcome } from './request.ts';
+import { ThroughputLog } from './throughput-log.ts';
+
+export interface FrontendOptions {
+  readonly frontendId: string;
+  /** This start of it: frames for an earlier one are not for us. */
+  readonly epoch: Epoch;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics?: FrontendMetrics;
+  readonly model: ModelCard;
+  readonly text: ModelText;
+  /** A fresh 63-bit seed for requests that bring none. */
+  readonly newSeed: () => bigint;
+  /** 250 ms. */
+  readonly beatMs?: number;
+  /** Silence after which an engine is lost: 3 s. */
+  readonly engineSilenceMs?: number;
+  /** How long a request waits while no engine serves: 30 s. */
+  readonly engineWaitMs?: number;
+  /** Requests that may wait for an engine at the same time: 1024. */
+  readonly maxNumWaiting?: number;
+}
+
+export interface Frontend extends TextGenerator {
+  /** Requests that have not ended. */
+  readonly numLive: number;
+  /** Refuses new requests; resolves when the running ones have ended. */
+  drain(): Promise<void>;
+  /** No engine will come back: `readiness` and new requests say so. Running requests go on waiting as long as they may. */
+  setFailed(reason: string): void;
+  /** Fails what still runs and leaves the transport's subscriptions. */
+  close(): void;
+}
+
+const THROUGHPUT_LOG_MS = 10_000;
+
+export function createFrontend(options: FrontendOptions): Frontend {
+  return new RunningFrontend(options);
+}
+
+class RunningFrontend implements Frontend {
+  readonly model: ModelCard;
+  readonly #options: FrontendOptions;
+  readonly #metrics: FrontendMetrics;
+  readonly #directory: Directory;
+  readonly #intake: FrameIntake;
+  readonly #placement: Placement;
+  readonly #ports: LiveRequestPorts;
+  readonly #live = new Map<number, LiveRequest>();
+  readonly #subscriptions: readonly Subscription[];
+  readonly #timers: readonly { stop(): void }[];
+  readonly #drained: (() => void)[] = [];
+  #nextSlot = 1;
+  #isDraining = false;
+  #failure: string | null = null;
+
+  constructor(options: FrontendOptions) {
+    const { transport, clock, frontendId, epoch } = options;
+    const beatMs = options.beatMs ?? 250;
+    this.#options = options;
+    this.model = options.model;
+    this.#metrics = options.metrics ?? noMetrics;
+    this.#directory = new Directory({
+      clock,
+      beatMs,
+      silenceMs: options.engineSilenceMs ?? 3000,
+      onLost: (engine, reason) => this.#engineLost(engine, reason),
+    });
+    this.#intake = new FrameIntake({
+      clock,
+      askReplay: (engineId, engineEpoch, fromFrameSeq) => this.#askReplay(engineId, engineEpoch, fromFrameSeq),
+      onUnrepairable: (engineId, engineEpoch) => this.#framesLost(engineId, engineEpoch),
+    });
+    this.#placement = new Placement({
+      frontendId,
+      epoch,
+      transport,
+      clock,
+      directory: this.#directory,
+      engineWaitMs: options.engineWaitMs ?? 30_000,
+      maxNumWaiting: options.maxNumWaiting ?? 1024,
+    });
+    this.#ports = {
+      findEngine: (request, signal) => this.#placement.findEngine(request, signal),
+      offer: (request, engine, attempt, signal) => this.#placement.offer(request, engine, attempt, signal),
+      abortAtEngine: (request, choice) => {
+        const at = request.assignment;
+        if (at) this.#abortAtEngine(at.engine.id, at.engine.epoch, request.slot, at.attempt, choice);
+      },
+      onEnd: (request, outcome) => this.#ended(request, outcome),
+    };
+    this.#subscriptions = [
+      transport.subscribe(frontendFrames(frontendId, epoch), (message) => this.#receiveFrame(message)),
+      transport.subscribe(ENGINE_BEATS, (message) => this.#receiveBeat(message)),
+    ];
+    transport.onPeerGone((peerId) => this.#directory.peerGone(peerId));
+    transport.onSelfDisconnected(() => this.#directory.suspend());
+    transport.onSelfReconnected(() => this.#directory.resume());
+    const throughput = new ThroughputLog(clock, options.log);
+    this.#timers = [
+      repeat(clock, beatMs, () => this.#tick()),
+      repeat(clock, THROUGHPUT_LOG_MS, () => throughput.report(this.#directory.engines())),
+    ];
+    this.#beat();
+  }
+
+  get numLive(): number {
+    return this.#live.size;
+  }
+
+  readiness(): Readiness {
+    if (this.#failure !== null) return { state: 'failed', reason: this.#failure };
+    if (this.#isDraining) return { state: 'draining', reason: 'The server is shutting down.' };
+    if (this.#directory.isServing) return { state: 'ready' };
+    if (!this.#directory.hasServed) return { state: 'loading' };
+    return { state: 'recovering', reason: this.#directory.lastLoss ?? 'No engine serves at the moment.' };
+  }
+
+  async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    const arrivedAt = this.#options.clock.monotonic();
+    signal.throwIfAborted();
+    this.#refuseUnlessOpen();
+    const { text, clock } = this.#options;
+    const live = new LiveRequest({
+      request,
+      prepared: prepareRequest(request, text),
+      slot: this.#nextSlot++,
+      seed: request.seed ?? this.#options.newSeed(),
+      model: text,
+      clock,
+      arrivedAt,
+      ports: this.#ports,
+    });
+    this.#live.set(live.slot, live);
+    const abort = (): void => live.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    live.onEnded(() => signal.removeEventListener('abort', abort));
+    await live.start();
+    return live.generation;
+  }
+
+  drain(): Promise<void> {
+    this.#isDraining = true;
+    return new Promise((resolve) => {
+      this.#drained.push(resolve);
+      this.#resolveIfDrained();
+    });
+  }
+
+  setFailed(reason: string): void {
+    this.#failure = reason;
+  }
+
+  close(): void {
+    this.#isDraining = true;
+    for (const live of [...this.#live.values()]) live.fail(new TroupeError('server_draining', 'The server was stopped.'));
+    for (const timer of this.#timers) timer.stop();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  /** Before anything is tokenised. */
+  #refuseUnlessOpen(): void {
+    if (this.#failure !== null) throw new TroupeError('no_engine', this.#failure);
+    if (this.#isDraining) throw new TroupeError('server_draining', 'The server is shutting down and takes no new requests.');
+    if (!this.#directory.hasServed) throw this.#placement.modelLoading();
+  }
+
+  #receiveFrame(message: IncomingMessage): void {
+    const frame = this.#read(() => decodeFrame(message.data));
+    if (frame) this.#takeFrame(frame);
+  }
+
+  /** One engine step's tokens for this frontend. */
+  #takeFrame([, engineId, engineEpoch, frontendEpoch, frameSeq, , entries]: StepFrame): void {
+    const isForUs = compareEpochs(frontendEpoch, this.#options.epoch) === 0;
+    const verdict = isForUs ? this.#intake.accept(engineId, engineEpoch, frameSeq) : 'stale';
+    if (verdict === 'stale') this.#metrics.countRefused('stale_epoch');
+    if (verdict !== 'take') return;
+    const key = engineKey(engineId, engineEpoch);
+    for (const entry of entries) this.#takeEntry(entry, engineId, engineEpoch, key);
+  }
+
+  #takeEntry(entry: FrameEntry, engineId: string, engineEpoch: Epoch, key: string): void {
+    const [slot, attempt, choice, , , finish] = entry;
+    const live = this.#live.get(slot);
+    const at = live?.assignment;
+    if (live && at && at.attempt === attempt && at.engine.key === key) {
+      if (live.isFinished(choice)) {
+        if (finish === null) this.#abortAtEngine(engineId, engineEpoch, slot, attempt, choice);
+      } else live.take(entry);
+      return;
+    }
+    // Nobody waits for this any more: the abort that said so was lost, or is on its way.
+    if (finish === null) this.#abortAtEngine(engineId, engineEpoch, slot, attempt, null);
+  }
+
+  #receiveBeat(message: IncomingMessage): void {
+    const beat = this.#read(() => decodeToFrontend(message.data));
+    if (!beat) return;
+    if (this.#directory.heard(beat)) {
+      this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
+      this.#noticeLostFrames(beat);
+    } else this.#metrics.countRefused('stale_epoch');
+  }
+
+  #noticeLostFrames(beat: EngineBeat): void {
+    for (const { frontendId, frontendEpoch, frameSeq } of beat.frameSeqs) {
+      if (frontendId !== this.#options.frontendId || compareEpochs(frontendEpoch, this.#options.epoch) !== 0) continue;
+      this.#intake.noticed(beat.engineId, beat.engineEpoch, frameSeq);
+    }
+  }
+
+  #read<T>(decode: () => T): T | null {
+    try {
+      return decode();
+    } catch (error) {
+      this.#metrics.countRefused('unreadable');
+      this.#options.log.warn({ error: String(error) }, 'refused a message that could not be read');
+      return null;
+    }
+  }
+
+  #engineLost(engine: EngineEntry, reason: string): void {
+    this.#metrics.removeEngine(engine.id);
+    const hit = [...this.#live.values()].filter((live) => live.assignment?.engine.key === engine.key);
+    if (hit.length > 0) this.#options.log.warn({ engine: engine.id, numRequests: hit.length }, `${reason}; its requests go on elsewhere`);
+    for (const live of hit) live.lose(true, reason);
+  }
+
+  /** The engine lives, but frames it no longer holds never arrived: its requests go on from the journal. */
+  #framesLost(engineId: string, engineEpoch: Epoch): void {
+    const key = engineKey(engineId, engineEpoch);
+    for (const live of [...this.#live.values()]) {
+      if (live.assignment?.engine.key !== key) continue;
+      this.#ports.abortAtEngine(live, null);
+      live.lose(false, 'frames were lost');
+    }
+  }
+
+  #ended(live: LiveRequest, outcome: Outcome): void {
+    this.#live.delete(live.slot);
+    this.#metrics.observeRequest(live.observation(outcome));
+    this.#resolveIfDrained();
+  }
+
+  #resolveIfDrained(): void {
+    if (this.#isDraining && this.#live.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  #tick(): void {
+    this.#directory.tick();
+    this.#beat();
+  }
+
+  #beat(): void {
+    const { frontendId, epoch, transport } = this.#options;
+    const acks = this.#intake.acks();
+    transport.publish(FRONTEND_BEATS, encode({ type: 'frontendBeat', frontendId, frontendEpoch: epoch, peerId: transport.peerId, acks }));
+  }
+
+  #askReplay(engineId: string, engineEpoch: Epoch, fromFrameSeq: number): void {
+    this.#metrics.countReplay();
+    const { frontendId, epoch: frontendEpoch } = this.#options;
+    this.#control(engineId, engineEpoch, encode({ type: 'replay', frontendId, frontendEpoch, fromFrameSeq }));
+  }
+
+  #abortAtEngine(engineId: string, engineEpoch: Epoch, slot: number, attempt: number, choice: number | null): void {
+    const { frontendId, epoch: frontendEpoch } = this.#options;
+    this.#control(engineId, engineEpoch, encode({ type: 'abort', frontendId, frontendEpoch, slot, attempt, choice }));
+  }
+
+  #control(engineId: string, engineEpoch: Epoch, data: Uint8Array): void {
+    this.#options.transport.publish(engineControl(engineId, engineEpoch), data);
+  }
+}

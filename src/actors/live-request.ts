@@ -1,0 +1,281 @@
+/**
+ * One request while it lives in a frontend: its journal, its choices' text, the queue its client reads, and its machine (request.ts).
+ * This is the data lane: `take` runs once per frame entry and touches the machine only at the first token and at the end.
+ */
+import { type ActorRefFrom, createActor } from 'xstate';
+import { AsyncQueue } from '../core/async-queue.ts';
+import type { Clock } from '../core/clock.ts';
+import { TroupeError } from '../core/errors.ts';
+import type { FinishReason, GenerateRequest, Generation, TextDelta, Usage } from '../core/generation.ts';
+import { ChoiceText } from '../text/choice-text.ts';
+import type { FrameEntry } from '../transport/messages.ts';
+import { ChoiceOutput, mergeDeltas } from './choice-output.ts';
+import type { EngineEntry, EngineRef } from './directory.ts';
+import type { RequestObservation } from './frontend-metrics.ts';
+import { type ChoiceJournal, Journal } from './journal.ts';
+import type { ModelText, PreparedRequest } from './prepare-request.ts';
+import { type Outcome, type RequestEvent, requestMachine } from './request.ts';
+
+/** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
+const MAX_WAITING_DELTAS = 64;
+
+/** What a live request has its frontend do. */
+export interface LiveRequestPorts {
+  findEngine(request: LiveRequest, signal: AbortSignal): Promise<EngineRef>;
+  offer(request: LiveRequest, engine: EngineRef, attempt: number, signal: AbortSignal): Promise<'accepted' | 'elsewhere'>;
+  /** The engine is to stop working on a choice, or on all of them (null). */
+  abortAtEngine(request: LiveRequest, choice: number | null): void;
+  /** Exactly once, in every case. */
+  onEnd(request: LiveRequest, outcome: Outcome): void;
+}
+
+/** Whom a request is given to. */
+export interface Assignment {
+  readonly engine: EngineEntry;
+  readonly attempt: number;
+}
+
+export interface LiveRequestOptions {
+  readonly request: GenerateRequest;
+  readonly prepared: PreparedRequest;
+  readonly slot: number;
+  readonly seed: bigint;
+  readonly model: ModelText;
+  readonly clock: Clock;
+  readonly arrivedAt: number;
+  readonly ports: LiveRequestPorts;
+}
+
+export class LiveRequest {
+  readonly journal: Journal;
+  /** Only its frames are taken; null while no engine has the request. */
+  assignment: Assignment | null = null;
+  /** The engine whose tokens the journal holds: only an equal one continues it. Null while there are none. */
+  fingerprint: string | null = null;
+  /** Since when it waits for an engine; null while it has one. */
+  waitingSince: number | null = null;
+  /** Engines not to offer it to before a time (Clock.monotonic), by key. */
+  readonly excludedUntil = new Map<string, number>();
+  /** Why the last engine would not have it; told to the client when no other will. */
+  refusal: TroupeError | null = null;
+  wasAccepted = false;
+
+  readonly #options: LiveRequestOptions;
+  readonly #actor: ActorRefFrom<typeof requestMachine>;
+  readonly #queue: AsyncQueue<TextDelta>;
+  readonly #outputs: readonly ChoiceOutput[];
+  readonly #accepted: Promise<void>;
+  #settleAccepted!: { resolve: () => void; reject: (error: unknown) => void };
+  readonly #handlers: (() => void)[] = [];
+  #outcome: Outcome | null = null;
+  #isFirstOfAttempt = true;
+  #cachedTokens: number | null = null;
+  #numAttempts = 0;
+  #acceptedAt: number | null = null;
+  #firstTokenAt: number | null = null;
+  #lastTokenAt: number | null = null;
+
+  constructor(options: LiveRequestOptions) {
+    const { request, prepared, ports } = options;
+    this.#options = options;
+    this.journal = new Journal({
+      requestId: request.requestId,
+      slot: options.slot,
+      promptIds: Uint32Array.from(prepared.promptIds),
+      params: prepared.params,
+      seed: options.seed,
+      cacheSalt: request.cacheSalt ?? '',
+      priority: request.priority,
+      numChoices: request.n,
+    });
+    this.#outputs = this.journal.choices.map((choice) => newOutput(options, choice.index));
+    this.#queue = new AsyncQueue<TextDelta>({ maxWaiting: MAX_WAITING_DELTAS, merge: mergeDeltas, onAbandoned: () => this.abort() });
+    this.#accepted = new Promise((resolve, reject) => {
+      this.#settleAccepted = { resolve, reject };
+    });
+    this.#accepted.catch(() => {}); // generate() awaits it; an abort may come first
+    this.#actor = createActor(requestMachine, {
+      clock: options.clock,
+      input: {
+        ports: {
+          findEngine: (signal) => ports.findEngine(this, signal),
+          offer: (engine, attempt, signal) => ports.offer(this, engine, attempt, signal),
+          onAccepted: () => this.#onAccepted(),
+          onEnd: (outcome) => this.#onEnd(outcome),
+        },
+      },
+    });
+    this.#actor.subscribe({
+      error: (error) =>
+        this.#onEnd({
+          type: 'failed',
+          error: new TroupeError('internal_error', 'The request failed inside the server.', { cause: error }),
+        }),
+    });
+  }
+
+  get slot(): number {
+    return this.#options.slot;
+  }
+
+  get state(): string {
+    return this.#actor.getSnapshot().value as string;
+  }
+
+  /** Starts its life; resolves when an engine accepted it. @throws TroupeError when it failed before. */
+  start(): Promise<void> {
+    this.#actor.start();
+    return this.#accepted;
+  }
+
+  get generation(): Generation {
+    return { promptTokenIds: this.#options.prepared.promptIds, deltas: this.#queue, usage: () => this.usage() };
+  }
+
+  /** Called once, after it ended in whatever way. */
+  onEnded(handler: () => void): void {
+    this.#handlers.push(handler);
+  }
+
+  isFinished(choice: number): boolean {
+    return this.journal.choices[choice]?.finish !== null;
+  }
+
+  assign(engine: EngineEntry, attempt: number): void {
+    this.assignment = { engine, attempt };
+    this.#isFirstOfAttempt = true;
+    this.#numAttempts++;
+  }
+
+  /** Its engine no longer works on it. */
+  lose(isDeath: boolean, reason: string): void {
+    this.assignment = null;
+    this.#send({ type: 'engine.lost', isDeath, reason });
+  }
+
+  abort(): void {
+    this.#send({ type: 'abort' });
+  }
+
+  fail(error: TroupeError): void {
+    this.#send({ type: 'fail', error });
+  }
+
+  /** Takes what a step gave one choice. The caller has checked that it comes from the engine and attempt in `assignment`. */
+  take(entry: FrameEntry): void {
+    const [, , index, firstIndex, ids, finish, logprobs, cachedTokens] = entry;
+    const choice = this.journal.choices[index];
+    if (!choice || choice.finish !== null || this.#outcome) return;
+    const numKnown = this.journal.numKnown(choice, firstIndex, ids.length);
+    if (finish === 'error') {
+      this.fail(new TroupeError('internal_error', 'The engine could not compute this request; the server log has the details.'));
+    } else if (finish === 'abort') {
+      this.lose(false, 'the engine gave the request up');
+    } else if (numKnown === null) {
+      this.#options.ports.abortAtEngine(this, null);
+      this.lose(false, 'tokens are missing between two frames');
+    } else {
+      if (choice.outputIds.length === 0) this.#cachedTokens ??= cachedTokens;
+      const isNew = numKnown < ids.length || finish !== null;
+      if (isNew) this.#append(choice, numKnown === 0 ? ids : ids.slice(numKnown), logprobs?.slice(numKnown) ?? null, finish);
+    }
+  }
+
+  usage(): Usage {
+    return {
+      promptTokens: this.#options.prepared.promptIds.length,
+      completionTokens: this.journal.numOutputTokens,
+      cachedTokens: this.#cachedTokens ?? 0,
+      reasoningTokens: this.#outputs.reduce((sum, output) => sum + output.numReasoningTokens, 0),
+    };
+  }
+
+  observation(outcome: Outcome): RequestObservation {
+    const { arrivedAt, clock } = this.#options;
+    const since = (at: number | null): number | null => (at === null ? null : at - arrivedAt);
+    const numTokens = this.journal.numOutputTokens;
+    const decodeMs = this.#firstTokenAt === null || this.#lastTokenAt === null ? 0 : this.#lastTokenAt - this.#firstTokenAt;
+    const finish = this.journal.choices[0]?.finish ?? 'abort';
+    return {
+      requestId: this.journal.header.requestId,
+      ...this.usage(),
+      queueMs: since(this.#acceptedAt),
+      ttftMs: since(this.#firstTokenAt),
+      tpotMs: numTokens > 1 ? decodeMs / (numTokens - 1) : null,
+      e2eMs: clock.monotonic() - arrivedAt,
+      finishReason: outcome.type === 'failed' ? 'error' : outcome.type === 'aborted' ? 'abort' : finish,
+      numAttempts: this.#numAttempts,
+    };
+  }
+
+  #append(choice: ChoiceJournal, ids: readonly number[], logprobs: FrameEntry[6], finish: FinishReason | null): void {
+    const now = this.#options.clock.monotonic();
+    this.#firstTokenAt ??= now;
+    this.#lastTokenAt = now;
+    const result = this.#outputs[choice.index]!.push(ids, logprobs, finish);
+    for (let i = 0; i < result.numTokens; i++) choice.outputIds.push(ids[i]!);
+    if (this.#isFirstOfAttempt) {
+      this.#isFirstOfAttempt = false;
+      this.fingerprint ??= this.assignment?.engine.fingerprint ?? null;
+      this.#send({ type: 'first.token' });
+    }
+    if (result.finish !== null) this.journal.finish(choice, result.finish);
+    if (result.delta) this.#queue.push(result.delta);
+    // A stop string: the engine does not know yet that this choice is over.
+    if (result.finish !== null && finish === null) this.#options.ports.abortAtEngine(this, choice.index);
+    if (result.finish !== null && this.journal.isFinished) this.#send({ type: 'done' });
+  }
+
+  #onAccepted(): void {
+    this.wasAccepted = true;
+    this.waitingSince = null;
+    this.#acceptedAt ??= this.#options.clock.monotonic();
+    this.#settleAccepted.resolve();
+  }
+
+  #onEnd(outcome: Outcome): void {
+    if (this.#outcome) return;
+    this.#outcome = outcome;
+    if (outcome.type !== 'finished') this.#options.ports.abortAtEngine(this, null);
+    if (outcome.type === 'aborted') {
+      for (const choice of this.journal.choices) if (choice.finish === null) this.#endUnfinished(choice);
+      this.#settleAccepted.reject(new DOMException('The request was cancelled by its client.', 'AbortError'));
+    }
+    if (outcome.type === 'failed') {
+      this.#settleAccepted.reject(outcome.error);
+      this.#queue.fail(outcome.error);
+    }
+    this.#queue.end();
+    this.assignment = null;
+    this.#options.ports.onEnd(this, outcome);
+    for (const handler of this.#handlers) handler();
+  }
+
+  #endUnfinished(choice: ChoiceJournal): void {
+    this.journal.finish(choice, 'abort');
+    this.#queue.push(this.#outputs[choice.index]!.end('abort'));
+  }
+
+  #send(event: RequestEvent): void {
+    if (!this.#outcome) this.#actor.send(event);
+  }
+}
+
+function newOutput({ request, prepared, model }: LiveRequestOptions, index: number): ChoiceOutput {
+  const { params, reasoning } = prepared;
+  return new ChoiceOutput({
+    index,
+    text: new ChoiceText({
+      tokenizer: model.tokenizer,
+      skipSpecialTokens: request.skipSpecialTokens,
+      stop: request.stop,
+      includeStopStrInOutput: request.includeStopStrInOutput,
+      reasoning: reasoning ? reasoning.newParser(reasoning.renderedPrompt) : null,
+      stopTokenIds: new Set(params.stopTokenIds),
+      minTokens: params.minTokens,
+    }),
+    tokens: model.tokenizer,
+    wantTokenIds: request.wantTokenIds,
+    wantLogprobs: params.logprobs !== null,
+  });
+}

@@ -1,0 +1,125 @@
+/** From what a client asked to what an engine gets: the prompt rendered and encoded, every default filled in, every limit checked. */
+import { TroupeError } from '../core/errors.ts';
+import type { GenerateRequest, Prompt } from '../core/generation.ts';
+import { GREEDY, type SamplingParams } from '../core/sampling-params.ts';
+import { badWordIds } from '../text/bad-words.ts';
+import type { ChatTemplate } from '../text/chat-template.ts';
+import { type ReasoningParserFactory, reasoningParserFor } from '../text/reasoning/reasoning-parser.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+
+/** The model's text side and its limits; loaded once, shared by all requests. */
+export interface ModelText {
+  readonly tokenizer: Tokenizer;
+  /** Null = the checkpoint has none: chat requests are refused. */
+  readonly chatTemplate: ChatTemplate | null;
+  /** Longest prompt plus output. */
+  readonly maxModelLen: number;
+  /** Rows of the embedding: ids are 0 … vocabSize - 1. */
+  readonly vocabSize: number;
+  /** generation_config.json: what holds unless the request says otherwise. */
+  readonly defaults: Partial<Pick<SamplingParams, 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>> & {
+    readonly maxNewTokens?: number;
+  };
+  readonly eosTokenIds: readonly number[];
+}
+
+export interface PreparedRequest {
+  readonly promptIds: readonly number[];
+  readonly params: SamplingParams;
+  /** The prompt as text, for a reasoning parser to see whether reasoning is already open; null without a parser. */
+  readonly reasoning: { readonly newParser: ReasoningParserFactory; readonly renderedPrompt: string } | null;
+}
+
+/** @throws TroupeError invalid_request, context_length_exceeded. */
+export function prepareRequest(request: GenerateRequest, model: ModelText): PreparedRequest {
+  const rendered = render(request.prompt, model);
+  const promptIds = rendered.type === 'tokens' ? checkedIds(rendered.tokenIds, model) : encode(rendered, model);
+  const param = request.prompt.type === 'chat' ? 'messages' : 'prompt';
+  if (promptIds.length === 0) throw new TroupeError('invalid_request', 'The prompt must contain at least one token.', { param });
+  if (promptIds.length >= model.maxModelLen) {
+    throw new TroupeError(
+      'context_length_exceeded',
+      `This model's maximum context length is ${model.maxModelLen} tokens, but the prompt has ${promptIds.length}, which leaves no room for output. Please shorten the prompt.`,
+      { param },
+    );
+  }
+  return { promptIds, params: toSamplingParams(request, model, promptIds.length), reasoning: reasoningOf(request, rendered, model) };
+}
+
+type Rendered =
+  | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
+  | { readonly type: 'text' | 'chat'; readonly text: string };
+
+function render(prompt: Prompt, model: ModelText): Rendered {
+  if (prompt.type !== 'chat') return prompt;
+  if (!model.chatTemplate) {
+    throw new TroupeError('invalid_request', 'This model has no chat template: use /v1/completions with a plain prompt.', {
+      param: 'messages',
+    });
+  }
+  const { messages, tools, addGenerationPrompt, continueFinalMessage, templateKwargs } = prompt;
+  const { bosToken, eosToken } = model.tokenizer;
+  const text = model.chatTemplate.render({
+    messages,
+    ...(tools && { tools }),
+    addGenerationPrompt,
+    continueFinalMessage,
+    templateKwargs,
+    bosToken,
+    eosToken,
+  });
+  return { type: 'chat', text };
+}
+
+/** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
+function encode(rendered: Extract<Rendered, { readonly text: string }>, model: ModelText): readonly number[] {
+  return model.tokenizer.encode(rendered.text, { addSpecialTokens: rendered.type === 'text' });
+}
+
+function checkedIds(ids: readonly number[], model: ModelText): readonly number[] {
+  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < model.vocabSize));
+  if (wrong < 0) return ids;
+  throw new TroupeError('invalid_request', `Token id ${ids[wrong]} is not in the vocabulary (0 to ${model.vocabSize - 1}).`, {
+    param: `prompt[${wrong}]`,
+  });
+}
+
+function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptTokens: number): SamplingParams {
+  const { sampling } = request;
+  const { maxNewTokens, ...defaults } = model.defaults;
+  const room = model.maxModelLen - numPromptTokens;
+  const maxTokens = Math.min(sampling.maxTokens ?? maxNewTokens ?? room, room);
+  const minTokens = sampling.minTokens ?? 0;
+  if (sampling.maxTokens !== undefined && minTokens > sampling.maxTokens) {
+    throw new TroupeError('invalid_request', `min_tokens (${minTokens}) must not be greater than max_tokens (${sampling.maxTokens}).`, {
+      param: 'min_tokens',
+    });
+  }
+  for (const [id] of sampling.logitBias ?? []) if (id >= model.vocabSize) throw unknownId('logit_bias', id, model);
+  for (const id of request.badWordsTokenIds) if (id >= model.vocabSize) throw unknownId('bad_words_token_ids', id, model);
+  return {
+    ...GREEDY,
+    temperature: 1,
+    ...defaults,
+    ...defined(sampling),
+    maxTokens,
+    minTokens: Math.min(minTokens, maxTokens),
+    badWords: [...badWordIds(model.tokenizer, request.badWords), ...request.badWordsTokenIds.map((id) => [id])],
+    stopTokenIds: [...new Set([...(request.ignoreEos ? [] : model.eosTokenIds), ...request.stopTokenIds])],
+  };
+}
+
+function unknownId(param: string, id: number, model: ModelText): TroupeError {
+  return new TroupeError('invalid_request', `Token id ${id} is not in the vocabulary (0 to ${model.vocabSize - 1}).`, { param });
+}
+
+/** Without the fields that are present but undefined, which would hide a default. */
+function defined<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function reasoningOf(request: GenerateRequest, rendered: Rendered, model: ModelText): PreparedRequest['reasoning'] {
+  const newParser = request.parseReasoning && model.chatTemplate ? reasoningParserFor(model.chatTemplate.source) : null;
+  if (!newParser) return null;
+  return { newParser, renderedPrompt: rendered.type === 'tokens' ? model.tokenizer.decode(rendered.tokenIds) : rendered.text };
+}

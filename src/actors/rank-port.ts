@@ -1,0 +1,52 @@
+/**
+ * Between an engine group's main thread and a rank's thread: plain data that survives a structured clone, and the port that carries it.
+ * thread-rank.ts is the real port; tests run the same loop without a thread.
+ */
+import type { AddResult, EngineChoice, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
+
+/** An EngineRequest as it crosses the thread border: prompt ids stay packed. */
+export interface RankRequest extends Omit<EngineRequest, 'promptIds' | 'choices'> {
+  readonly promptIds: Uint32Array;
+  readonly choices: readonly EngineChoice[];
+}
+
+export type ToRank =
+  /** Answered in the next turn under the same tag. */
+  | { readonly type: 'add'; readonly tag: number; readonly request: RankRequest }
+  /** Takes effect before the next step. `choice` null = all. Unknown keys are ignored. */
+  | { readonly type: 'abort'; readonly key: string; readonly choice: number | null }
+  | { readonly type: 'stop' };
+
+/** What one turn of the loop gave: at most one engine step. */
+export interface Turn {
+  readonly stepId: number;
+  readonly answers: readonly { readonly tag: number; readonly result: AddResult }[];
+  readonly outputs: readonly SequenceOutput[];
+  readonly stats: EngineStats;
+}
+
+/** What a loaded rank says about itself. */
+export interface RankFacts {
+  /** Equal fingerprints promise equal tokens. */
+  readonly fingerprint: string;
+  /** KV cache budget in blocks. */
+  readonly numBlocks: number;
+  readonly vocabSize: number;
+}
+
+export type FromRank =
+  | { readonly type: 'loading'; readonly stage: string; readonly fraction: number }
+  | { readonly type: 'ready'; readonly facts: RankFacts }
+  | { readonly type: 'turn'; readonly turn: Turn }
+  /** The thread ends after this. `isStartupError`: the operator's mistake, not worth a restart. */
+  | { readonly type: 'failed'; readonly message: string; readonly isStartupError: boolean };
+
+export interface RankPort {
+  post(message: ToRank): void;
+  /** One handler; called in order. */
+  onMessage(handler: (message: FromRank) => void): void;
+  /** Called once when the thread is gone; `reason` null = it ended after `stop`. */
+  onExit(handler: (reason: string | null) => void): void;
+  /** Ends the thread without asking it. */
+  terminate(): void;
+}

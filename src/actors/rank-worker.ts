@@ -1,0 +1,67 @@
+/** Entry of the rank thread: load the model, then turn after turn until told to stop. Everything here is synchronous. */
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { StartupError } from '../core/errors.ts';
+import { Engine } from '../engine/engine.ts';
+import { createRunner } from '../engine/runner/create-runner.ts';
+import { systemClock } from '../system-clock.ts';
+import { EngineLoop } from './engine-loop.ts';
+import type { FromRank, ToRank } from './rank-port.ts';
+import type { RankWorkerData } from './thread-rank.ts';
+
+const { spec, port, wake } = workerData as RankWorkerData;
+const counter = new Int32Array(wake);
+const tell = (message: FromRank): void => port.postMessage(message);
+
+try {
+  run();
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  tell({ type: 'failed', message, isStartupError: error instanceof StartupError });
+} finally {
+  port.close();
+}
+
+function run(): void {
+  tell({ type: 'loading', stage: 'weights', fraction: 0 });
+  const { runner, numBlocks, fingerprint } = createRunner(spec.runner, (progress) => tell({ type: 'loading', ...progress }));
+  try {
+    const engine = new Engine({
+      runner,
+      groupEpoch: spec.groupEpoch,
+      maxNumSeqs: spec.runner.layout.maxNumSeqs,
+      maxNumBatchedTokens: spec.maxNumBatchedTokens,
+      maxModelLen: spec.runner.layout.maxModelLen,
+      blockSize: spec.runner.layout.blockSize,
+      numBlocks,
+      enablePrefixCaching: spec.enablePrefixCaching,
+      enableChunkedPrefill: spec.enableChunkedPrefill,
+      maxNumWaiting: spec.maxNumWaiting,
+      fingerprint,
+      clock: systemClock,
+    });
+    tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: runner.vocabSize } });
+    turnUntilStopped(new EngineLoop(engine));
+  } finally {
+    runner.close();
+  }
+}
+
+function turnUntilStopped(loop: EngineLoop): void {
+  while (!loop.isStopped) {
+    const seen = Atomics.load(counter, 0);
+    const inbox = receiveAll(port);
+    if (inbox.length === 0 && !loop.hasWork) {
+      Atomics.wait(counter, 0, seen);
+      continue;
+    }
+    const turn = loop.runOnce(inbox);
+    if (turn) tell({ type: 'turn', turn });
+  }
+}
+
+function receiveAll(from: MessagePort): ToRank[] {
+  const messages: ToRank[] = [];
+  for (let received = receiveMessageOnPort(from); received; received = receiveMessageOnPort(from))
+    messages.push(received.message as ToRank);
+  return messages;
+}
