@@ -104,8 +104,10 @@ function takeTensor(directory: TensorDirectory, dir: string, name: string, shape
     throw new StartupError(`${dir}: tensor ${name} [${shape.join(', ')}] is missing from the weights; config.json asks for it`);
   }
   if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+    const isTransposed = tensor.shape.toReversed().join() === shape.join();
+    const hint = isTransposed ? '; transposed as in Paddle checkpoints: take the -PT variant of the model' : '';
     throw new StartupError(
-      `${tensor.file}: tensor ${name} has shape [${tensor.shape.join(', ')}], expected [${shape.join(', ')}] by config.json`,
+      `${tensor.file}: tensor ${name} has shape [${tensor.shape.join(', ')}], expected [${shape.join(', ')}] by config.json${hint}`,
     );
   }
   if (tensor.dtype !== 'BF16' && tensor.dtype !== 'F16' && tensor.dtype !== 'F32') {
