@@ -7,7 +7,7 @@ import { headLayout } from './head-layout.ts';
 import { type ModelConfig, readModelConfig } from './model-config.ts';
 import type { Quantization } from './quantization.ts';
 import { matmulNBitsBytes } from './quantization.ts';
-import { readTensorDirectory } from './safetensors.ts';
+import { DTYPE_BYTES, readTensorDirectory } from './safetensors.ts';
 import { bindWeights, linearLayers, type Weights } from './weights.ts';
 
 export interface Checkpoint {
@@ -15,6 +15,8 @@ export interface Checkpoint {
   readonly config: ModelConfig;
   readonly generation: GenerationDefaults;
   readonly weights: Weights;
+  /** Of the decoder, tied embeddings counted once. */
+  readonly numParameters: number;
   /** Memory that the weights will take once loaded, in bytes. */
   weightBytes(quantization: Quantization): number;
   /** Memory that one position takes in the KV cache, over all layers, in bytes. */
@@ -31,6 +33,7 @@ export function inspectCheckpoint(dir: string): Checkpoint {
     config,
     generation,
     weights,
+    numParameters: numParameters(weights),
     weightBytes: (quantization) => weightBytes(weights, quantization),
     kvBytesPerToken: 2 * config.numLayers * config.numKvHeads * headLayout(config).paddedHeadDim * Float32Array.BYTES_PER_ELEMENT,
   };
@@ -42,4 +45,12 @@ function weightBytes(weights: Weights, quantization: Quantization): number {
     return sum + (quantization === 'none' ? outputs * inputs * 4 : matmulNBitsBytes(outputs, inputs, quantization));
   }, 0);
   return linear + weights.embedding.numBytes;
+}
+
+function numParameters(weights: Weights): number {
+  const tensors = new Set([weights.embedding, weights.finalNorm, ...linearLayers(weights).flatMap(({ weight, bias }) => [weight, bias])]);
+  for (const { inputNorm, postAttentionNorm, qNorm, kNorm } of weights.layers) {
+    for (const norm of [inputNorm, postAttentionNorm, qNorm, kNorm]) tensors.add(norm);
+  }
+  return [...tensors].reduce((sum, tensor) => sum + (tensor === null ? 0 : tensor.numBytes / DTYPE_BYTES[tensor.dtype]), 0);
 }
