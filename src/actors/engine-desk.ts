@@ -107,6 +107,7 @@ export class EngineDesk {
     if (this.#isClosed) return;
     this.#stats = turn.stats;
     this.#stepId = turn.stepId;
+    for (const error of turn.errors) this.#options.log.error({ engine: this.#options.engineId }, error);
     for (const { tag, result } of turn.answers) this.#answerAdd(tag, result);
     for (const [session, entries] of this.#sessions.distribute(turn.outputs)) {
       const frame = encodeFrame([

@@ -5,16 +5,21 @@
 import type { AddResult, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
 import type { ToRank, Turn } from './rank-port.ts';
 
+/** One step's part of a turn. */
+interface StepReport {
+  readonly stepId: number;
+  readonly outputs: readonly SequenceOutput[];
+  readonly errors: readonly Error[];
+}
+
 /** What the loop needs of engine/engine.ts. */
 export interface SteppedEngine {
   addRequest(request: EngineRequest): AddResult;
   abort(key: string, choice?: number): void;
   readonly hasWork: boolean;
-  step(): { readonly stepId: number; readonly outputs: readonly SequenceOutput[] };
+  step(): StepReport;
   stats(): EngineStats;
 }
-
-const NO_OUTPUTS: readonly SequenceOutput[] = [];
 
 export class EngineLoop {
   readonly #engine: SteppedEngine;
@@ -43,17 +48,12 @@ export class EngineLoop {
       else this.#isStopped = true;
     }
     if (inbox.length === 0 && !this.hasWork) return null;
-    const outputs = this.hasWork ? this.#step() : NO_OUTPUTS;
-    return { stepId: this.#stepId, answers, outputs, stats: this.#engine.stats() };
+    const { stepId, outputs, errors } = this.hasWork ? this.#engine.step() : { stepId: this.#stepId, outputs: [], errors: [] };
+    this.#stepId = stepId;
+    return { stepId, answers, outputs, errors: errors.map((error) => error.message), stats: this.#engine.stats() };
   }
 
   #add(request: Extract<ToRank, { type: 'add' }>['request']): AddResult {
     return this.#engine.addRequest({ ...request, promptIds: Array.from(request.promptIds) });
-  }
-
-  #step(): readonly SequenceOutput[] {
-    const report = this.#engine.step();
-    this.#stepId = report.stepId;
-    return report.outputs;
   }
 }

@@ -210,8 +210,10 @@ export class LiveRequest {
 
   #append(choice: ChoiceJournal, ids: readonly number[], logprobs: FrameEntry[6], finish: FinishReason | null): void {
     const now = this.#options.clock.monotonic();
-    this.#firstTokenAt ??= now;
-    this.#lastTokenAt = now;
+    if (ids.length > 0) {
+      this.#firstTokenAt ??= now;
+      this.#lastTokenAt = now;
+    }
     const result = this.#outputs[choice.index]!.push(ids, logprobs, finish);
     for (let i = 0; i < result.numTokens; i++) choice.outputIds.push(ids[i]!);
     if (this.#isFirstOfAttempt) {

@@ -22,6 +22,8 @@ export interface Turn {
   readonly stepId: number;
   readonly answers: readonly { readonly tag: number; readonly result: AddResult }[];
   readonly outputs: readonly SequenceOutput[];
+  /** Why outputs with finish `error` could not go on, for the log. */
+  readonly errors: readonly string[];
   readonly stats: EngineStats;
 }
 

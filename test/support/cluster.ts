@@ -1,0 +1,128 @@
+/**
+ * Frontends and engine groups as in production, on one virtual clock: real actors, real engines, real messages; only the model is scripted,
+ * and the transport's wires are memory.
+ */
+import { type EngineGroup, startEngineGroup } from '../../src/actors/engine-group.ts';
+import { createFrontend, type Frontend, type FrontendOptions } from '../../src/actors/frontend.ts';
+import type { RequestObservation } from '../../src/actors/frontend-metrics.ts';
+import { silentLog } from '../../src/actors/log.ts';
+import type { Epoch } from '../../src/core/ids.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import type { Transport } from '../../src/transport/transport.ts';
+import { type EngineKnobs, makeEngine } from './engine-factory.ts';
+import { InProcessRank } from './in-process-rank.ts';
+import { MemoryBus } from './memory-bus.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+const MODEL_DIR = new URL('../../models/troupe-mini', import.meta.url).pathname;
+let tokenizer: Tokenizer | undefined;
+/** troupe-mini's, loaded once. */
+export const testTokenizer = (): Tokenizer => (tokenizer ??= Tokenizer.load(MODEL_DIR));
+
+export interface RunningGroup {
+  readonly group: EngineGroup;
+  readonly rank: InProcessRank;
+  readonly peerId: string;
+}
+
+export interface RunningFrontend {
+  readonly frontend: Frontend;
+  readonly peerId: string;
+  readonly observations: RequestObservation[];
+  readonly refused: string[];
+  numReplays: number;
+}
+
+export interface ClusterOptions {
+  readonly engine?: EngineKnobs;
+  readonly maxModelLen?: number;
+  /** Around every transport, e.g. to lose messages. */
+  readonly wrap?: (transport: Transport, clock: VirtualClock) => Transport;
+}
+
+export class Cluster {
+  readonly clock = new VirtualClock();
+  readonly bus = new MemoryBus(this.clock);
+  readonly #options: ClusterOptions;
+  #incarnation = 1;
+
+  constructor(options: ClusterOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Starts an engine group; it serves after 10 ms unless told otherwise. */
+  startEngine(
+    engineId = 'engine-0',
+    options: { readonly loadMs?: number; readonly stepMs?: number; readonly fingerprint?: string; readonly knobs?: EngineKnobs } = {},
+  ): RunningGroup {
+    const epoch: Epoch = [this.#incarnation++, 7];
+    const peerId = `${engineId}-${epoch[0]}`;
+    const { knobs, ...timing } = options;
+    const sizes = {
+      maxNumSeqs: 8,
+      maxModelLen: this.#options.maxModelLen ?? 256,
+      numBlocks: 512,
+      fingerprint: timing.fingerprint ?? 'test',
+    };
+    const all = { ...sizes, ...this.#options.engine, ...knobs, groupEpoch: epoch };
+    const { engine } = makeEngine({ ...all, script: { vocabSize: testTokenizer().vocabSize, ...all.script } });
+    const rank = new InProcessRank({ clock: this.clock, engine, ...timing });
+    const group = startEngineGroup({
+      engineId,
+      epoch,
+      transport: this.#connect(peerId),
+      clock: this.clock,
+      log: silentLog,
+      maxNumSeqs: all.maxNumSeqs,
+      spawnRank: () => rank,
+    });
+    return { group, rank, peerId };
+  }
+
+  startFrontend(frontendId = 'frontend-0', options: Partial<FrontendOptions> = {}): RunningFrontend {
+    const epoch: Epoch = [this.#incarnation++, 3];
+    const peerId = `${frontendId}-${epoch[0]}`;
+    const observations: RequestObservation[] = [];
+    const refused: string[] = [];
+    const maxModelLen = this.#options.maxModelLen ?? 256;
+    let seed = 1n;
+    const running = { peerId, observations, refused, numReplays: 0 };
+    const frontend = createFrontend({
+      frontendId,
+      epoch,
+      transport: this.#connect(peerId),
+      clock: this.clock,
+      log: silentLog,
+      metrics: {
+        observeRequest: (observation) => observations.push(observation),
+        setEngineLoad: () => {},
+        removeEngine: () => {},
+        countRefused: (reason) => refused.push(reason),
+        countReplay: () => running.numReplays++,
+      },
+      model: { names: ['scripted'], isNameChecked: false, maxModelLen, createdSeconds: 0, vocabSize: testTokenizer().vocabSize },
+      text: {
+        tokenizer: testTokenizer(),
+        chatTemplate: null,
+        maxModelLen,
+        vocabSize: testTokenizer().vocabSize,
+        defaults: {},
+        eosTokenIds: [2],
+      },
+      newSeed: () => seed++,
+      ...options,
+    });
+    return Object.assign(running, { frontend });
+  }
+
+  /** kill -9. */
+  kill(process: { readonly peerId: string; readonly rank?: InProcessRank; readonly frontend?: Frontend }): void {
+    process.rank?.kill();
+    this.bus.kill(process.peerId);
+  }
+
+  #connect(peerId: string): Transport {
+    const transport = this.bus.connect(peerId);
+    return this.#options.wrap?.(transport, this.clock) ?? transport;
+  }
+}
