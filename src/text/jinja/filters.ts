@@ -1,0 +1,17 @@
+/** `x | name`: all filters by name. */
+import { TemplateError } from './errors.ts';
+import type { Filter } from './filter.ts';
+import { SCALAR_FILTERS } from './scalar-filters.ts';
+import { SEQUENCE_FILTERS } from './sequence-filters.ts';
+import type { Arguments, Value } from './values.ts';
+
+/** @throws TemplateError for an unknown filter, or what the filter refuses. */
+export function applyFilter(name: string, value: Value, args: Arguments): Value {
+  return filterNamed(name)(value, args, filterNamed);
+}
+
+function filterNamed(name: string): Filter {
+  const filter = SCALAR_FILTERS.get(name) ?? SEQUENCE_FILTERS.get(name);
+  if (filter === undefined) throw new TemplateError(`the filter '${name}' is unknown or not supported`);
+  return filter;
+}
