@@ -137,15 +137,20 @@ export function addressOf(array: ArrayBufferView): bigint {
 /** The library inside the onnxruntime-node package. */
 function defaultLibraryPath(): string {
   const packageDir = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const name = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.dylib', win32: 'onnxruntime.dll' }[process.platform as string];
+  const name = { linux: 'libonnxruntime.so.1', darwin: 'libonnxruntime.1.dylib', win32: 'onnxruntime.dll' }[process.platform as string];
   if (name === undefined) throw new StartupError(`No ONNX Runtime is packaged for ${process.platform}; give --onnxruntime-library`);
   return join(packageDir, 'bin', 'napi-v6', process.platform, process.arch, name);
 }
 
+/** Libraries stay loaded: koffi unloads one whose handle is collected, although addresses of its functions are still in use. */
+const openLibraries = new Map<string, ReturnType<typeof koffi.load>>();
+
 function openLibrary(path: string): { api: bigint; version: string } {
   try {
     raiseStackSize();
-    const base = koffi.load(path).func('OrtGetApiBase', PTR, [])() as bigint;
+    const library = openLibraries.get(path) ?? koffi.load(path);
+    openLibraries.set(path, library);
+    const base = library.func('OrtGetApiBase', PTR, [])() as bigint;
     const [getApi, getVersion] = koffi.decode(base, koffi.array('uintptr_t', 2)) as [number | bigint, number | bigint];
     const api = (koffi.decode(BigInt(getApi), koffi.proto(PTR, ['uint32_t'])) as (version: number) => bigint | null)(API_VERSION);
     const version = (koffi.decode(BigInt(getVersion), koffi.proto('str', [])) as () => string)();
