@@ -9,7 +9,7 @@ import { decodeReply, encode } from '../transport/codec.ts';
 import type { Ack, Nack } from '../transport/messages.ts';
 import { engineRequests } from '../transport/subjects.ts';
 import { type Transport, TransportError } from '../transport/transport.ts';
-import type { Directory, EngineRef } from './directory.ts';
+import type { Directory, EngineEntry, EngineRef } from './directory.ts';
 import type { LiveRequest } from './live-request.ts';
 import { sleep } from './repeat.ts';
 import { chooseEngine } from './routing.ts';
@@ -60,7 +60,10 @@ export class Placement {
     try {
       for (;;) {
         const engine = this.#choose(request);
-        if (engine) return engine;
+        if (engine) {
+          engine.numSentSinceBeat++; // counted at once: a burst chooses many times before the first is sent
+          return engine;
+        }
         if (!isContinued) {
           if (!directory.hasServed) throw this.modelLoading();
           if (request.refusal) throw request.refusal;
@@ -86,7 +89,6 @@ export class Placement {
     const entry = this.#options.directory.find(engine.key);
     if (!entry) return 'elsewhere'; // lost between the choice and now
     request.assign(entry, attempt);
-    entry.numSentSinceBeat++;
     const answer = await this.#ask(request, engine, attempt, signal);
     if (signal.aborted) return 'elsewhere'; // nobody listens any more
     if (answer?.type === 'ack') {
@@ -121,7 +123,7 @@ export class Placement {
     return null;
   }
 
-  #choose(request: LiveRequest): EngineRef | null {
+  #choose(request: LiveRequest): EngineEntry | null {
     const now = this.#options.clock.monotonic();
     for (const [key, until] of request.excludedUntil) if (until <= now) request.excludedUntil.delete(key);
     const excluded = new Set(request.excludedUntil.keys());

@@ -33,6 +33,8 @@ export class MemoryTransport implements Transport {
   readonly subscriptions = new Set<{ readonly subject: string; readonly handler: (message: IncomingMessage) => void }>();
   readonly #bus: MemoryBus;
   isDead = false;
+  /** Nothing it sends arrives; what is sent to it does. */
+  isMuted = false;
 
   constructor(bus: MemoryBus, peerId: string) {
     this.#bus = bus;
@@ -77,7 +79,7 @@ export class MemoryTransport implements Transport {
   }
 
   #send(subject: string, data: Uint8Array, respond: (data: Uint8Array) => void): number {
-    if (this.isDead) return 0;
+    if (this.isDead || this.isMuted) return 0;
     let numReceivers = 0;
     for (const peer of this.#bus.peers.values()) {
       for (const subscription of peer.subscriptions) {

@@ -1,0 +1,167 @@
+/** Engines die; streams go on elsewhere with the same tokens. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TroupeError } from '../../src/core/errors.ts';
+import type { GenerateRequest } from '../../src/core/generation.ts';
+import { Cluster } from '../support/cluster.ts';
+import { generate, generateRequest, type ReadResult } from '../support/generate.ts';
+
+/** 32 greedy and 32 seeded requests of different lengths, with log-probabilities, some with a stop string or several choices. */
+function workload(): GenerateRequest[] {
+  return Array.from({ length: 64 }, (_, i) =>
+    generateRequest({
+      requestId: `request-${i}`,
+      prompt: { type: 'tokens', tokenIds: Array.from({ length: 3 + (i % 13) }, (_, j) => 5 + ((i * 7 + j) % 90)) },
+      n: i % 9 === 0 ? 2 : 1,
+      sampling: { temperature: i < 32 ? 0 : 0.9, topP: 0.95, maxTokens: 16 + (i % 24), logprobs: 1, repetitionPenalty: 1.1 },
+      seed: BigInt(1000 + i),
+      stop: i % 5 === 0 ? ['e'] : [],
+    }),
+  );
+}
+
+async function unfaulted(requests: readonly GenerateRequest[]): Promise<ReadResult[]> {
+  const cluster = new Cluster({ engine: { maxNumSeqs: 16 } });
+  cluster.startEngine();
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  return cluster.clock.untilSettled(Promise.all(requests.map((request) => generate(frontend, request))));
+}
+
+/** Text, ids, log-probabilities and reasons; not the cached tokens, which may differ. */
+const said = (results: readonly ReadResult[]) =>
+  results.map(({ choices, usage }) => ({ choices, completionTokens: usage.completionTokens }));
+
+for (const killAfterMs of [60, 150, 290]) {
+  test(`64 streams are token-identical when their engine dies after ${killAfterMs} ms and comes back`, async () => {
+    const expected = await unfaulted(workload());
+    const cluster = new Cluster({ engine: { maxNumSeqs: 16 } });
+    const first = cluster.startEngine();
+    const { frontend, observations } = cluster.startFrontend();
+    await cluster.clock.until(() => frontend.readiness().state === 'ready');
+    const running = Promise.all(workload().map((request) => generate(frontend, request)));
+    await cluster.clock.advance(killAfterMs);
+    cluster.kill(first);
+    assert.equal(frontend.readiness().state, 'recovering');
+    await cluster.clock.advance(700);
+    const second = cluster.startEngine('engine-0', { loadMs: 1000 });
+    const results = await cluster.clock.untilSettled(running);
+    assert.deepEqual(said(results), said(expected));
+    assert.ok(observations.some((seen) => seen.numAttempts === 2));
+    assert.equal(observations.length, 64);
+    await cluster.clock.advance(50);
+    second.rank.engine.assertIntegrity();
+    assert.equal(second.rank.engine.stats().numUsedBlocks, 0);
+  });
+}
+
+test('streams go on at once on another replica when one dies', async () => {
+  const expected = await unfaulted(workload());
+  const cluster = new Cluster({ engine: { maxNumSeqs: 16 } });
+  const engines = [cluster.startEngine('engine-0'), cluster.startEngine('engine-1')];
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  await cluster.clock.advance(300);
+  const running = Promise.all(workload().map((request) => generate(frontend, request)));
+  await cluster.clock.advance(120);
+  cluster.kill(engines[1]!);
+  assert.deepEqual(said(await cluster.clock.untilSettled(running, 3000)), said(expected));
+});
+
+test('an engine that drops a stopping group hands its streams on without waiting for silence', async () => {
+  const expected = await unfaulted(workload());
+  const cluster = new Cluster({ engine: { maxNumSeqs: 16 } });
+  const first = cluster.startEngine('engine-0');
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const running = Promise.all(workload().map((request) => generate(frontend, request)));
+  await cluster.clock.advance(100);
+  cluster.startEngine('engine-1');
+  await cluster.clock.untilSettled(first.group.stop());
+  assert.deepEqual(said(await cluster.clock.untilSettled(running, 3000)), said(expected));
+});
+
+test('a rank that fails ends its group, and its streams go on in the next start', async () => {
+  const [expected] = await unfaulted([generateRequest({ sampling: { maxTokens: 40 }, ignoreEos: true })]);
+  const cluster = new Cluster();
+  const first = cluster.startEngine();
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const running = generate(frontend, generateRequest({ sampling: { maxTokens: 40 }, ignoreEos: true }));
+  await cluster.clock.advance(100);
+  first.rank.end('segmentation fault');
+  assert.deepEqual((await first.group.ended).error?.message, 'segmentation fault');
+  assert.deepEqual(frontend.readiness().state, 'recovering');
+  cluster.startEngine();
+  assert.deepEqual((await cluster.clock.untilSettled(running)).choices, expected!.choices);
+});
+
+test('a request that has seen three engines die fails with engine_failed', async () => {
+  const cluster = new Cluster();
+  let engine = cluster.startEngine();
+  const { frontend, observations } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const running = generate(frontend, generateRequest({ sampling: { maxTokens: 200 }, ignoreEos: true }));
+  running.catch(() => {});
+  for (let death = 0; death < 3; death++) {
+    await cluster.clock.advance(100);
+    cluster.kill(engine);
+    if (death < 2) engine = cluster.startEngine();
+  }
+  await assert.rejects(
+    cluster.clock.untilSettled(running),
+    (error: unknown) => error instanceof TroupeError && error.code === 'engine_failed' && error.message.includes('3 times'),
+  );
+  assert.deepEqual(
+    observations.map((seen) => [seen.finishReason, seen.numAttempts]),
+    [['error', 3]],
+  );
+});
+
+test('a stream is not continued by an engine that would give other tokens', async () => {
+  const cluster = new Cluster();
+  const first = cluster.startEngine('engine-0');
+  cluster.startEngine('engine-1', { fingerprint: 'other' });
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const running = generate(frontend, generateRequest({ sampling: { maxTokens: 100 }, ignoreEos: true }));
+  running.catch(() => {});
+  await cluster.clock.advance(100);
+  assert.equal(first.rank.engine.stats().numRunning, 1);
+  cluster.kill(first);
+  await cluster.clock.advance(10_000);
+  assert.equal(frontend.numLive, 1, 'it waits');
+  await assert.rejects(cluster.clock.untilSettled(running), (error: unknown) => error instanceof TroupeError && error.code === 'no_engine');
+});
+
+test('while an engine is known to be loading, a stream waits longer than engineWaitMs', async () => {
+  const cluster = new Cluster();
+  const first = cluster.startEngine();
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const running = generate(frontend, generateRequest({ sampling: { maxTokens: 40 }, ignoreEos: true }));
+  await cluster.clock.advance(100);
+  cluster.kill(first);
+  cluster.startEngine('engine-0', { loadMs: 90_000 });
+  assert.equal((await cluster.clock.untilSettled(running, 100_000)).choices[0]!.ids.length, 40);
+});
+
+test('a silent engine is lost after three seconds, and what it still says is refused', async () => {
+  const cluster = new Cluster();
+  const first = cluster.startEngine('engine-0', { stepMs: 100 });
+  const { frontend } = cluster.startFrontend();
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const [expected] = await unfaulted([generateRequest({ sampling: { maxTokens: 100 }, ignoreEos: true })]);
+  const running = generate(frontend, generateRequest({ sampling: { maxTokens: 100 }, ignoreEos: true }));
+  await cluster.clock.advance(1000);
+  const transport = cluster.bus.peers.get(first.peerId)!;
+  transport.isMuted = true;
+  await cluster.clock.advance(3300);
+  assert.equal(frontend.readiness().state, 'recovering');
+  cluster.startEngine('engine-1');
+  await cluster.clock.advance(100);
+  transport.isMuted = false;
+  assert.deepEqual((await cluster.clock.untilSettled(running)).choices, expected!.choices);
+  await cluster.clock.advance(1000);
+  assert.equal(first.rank.engine.stats().numRunning, 0, 'the first engine was told to forget it');
+});
