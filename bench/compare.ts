@@ -1,10 +1,10 @@
 /**
  * Is troupe faster than node-llama-cpp at the same shape and weight bits on this machine?
  * Rounds of both in turn, each in a process of its own with nothing else running; medians over the rounds. Where llama.cpp has a choice
- * (flash attention or not), its better median counts.
+ * (bench/rivals), its better median counts.
  */
 import { writeFileSync } from 'node:fs';
-import { CASES, type Case, CONTEXT_LENGTH, type Engine, type RoundResult, runRound } from './compare-round.ts';
+import { CASES, type Case, CONTEXT_LENGTH, type EngineName, type RoundResult, runRound } from './compare-round.ts';
 import { type Command, integer, oneOf, readFlags, runBench, text } from './flags.ts';
 import { shapeNamed, shapeNames } from './shapes.ts';
 import { median } from './statistics.ts';
@@ -31,11 +31,11 @@ const COMMAND: Command<typeof FLAGS> = {
 await runBench(async (argv) => {
   const { flags } = readFlags(COMMAND, argv);
   const shape = shapeNamed(flags.shape);
-  const models: Record<Engine, string> = { troupe: ensureCheckpoint(shape), 'node-llama-cpp': ensureGguf(shape, flags.quantization) };
-  const measured: Record<Engine, RoundResult[]> = { troupe: [], 'node-llama-cpp': [] };
+  const models: Record<EngineName, string> = { troupe: ensureCheckpoint(shape), 'node-llama-cpp': ensureGguf(shape, flags.quantization) };
+  const measured: Record<EngineName, RoundResult[]> = { troupe: [], 'node-llama-cpp': [] };
   for (let round = 0; round < flags.rounds; round++) {
     // Who goes first changes, so that a machine that warms up or is throttled does not favour one.
-    const order: Engine[] = round % 2 === 0 ? ['troupe', 'node-llama-cpp'] : ['node-llama-cpp', 'troupe'];
+    const order: EngineName[] = round % 2 === 0 ? ['troupe', 'node-llama-cpp'] : ['node-llama-cpp', 'troupe'];
     for (const engine of order) {
       const results = await runRound(engine, {
         model: models[engine],
@@ -56,7 +56,7 @@ await runBench(async (argv) => {
   if (flags.json !== null) writeFileSync(flags.json, `${JSON.stringify({ rows }, null, 2)}\n`);
 });
 
-function compareCase(name: Case, quantization: string, measured: Record<Engine, readonly RoundResult[]>) {
+function compareCase(name: Case, quantization: string, measured: Record<EngineName, readonly RoundResult[]>) {
   const troupe = bestMedian(measured.troupe, name);
   const rival = bestMedian(measured['node-llama-cpp'], name);
   return { case: name, quantization, troupe, rival, ratio: troupe / rival };

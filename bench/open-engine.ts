@@ -1,4 +1,5 @@
 /** troupe's own engine on a checkpoint, without server, processes or messages around it. */
+import { inspectCheckpoint } from '../src/checkpoint/inspect.ts';
 import { SETTINGS } from '../src/config.ts';
 import { GREEDY } from '../src/core/sampling-params.ts';
 import { Engine } from '../src/engine/engine.ts';
@@ -38,7 +39,7 @@ export function openEngine(setup: EngineSetup): OpenEngine {
       device: setup.device,
       threads: setup.threads,
       layout: { maxNumSeqs: setup.maxNumSeqs, maxModelLen, blockSize },
-      kvCacheMemoryBytes: 2 ** 31,
+      kvCacheMemoryBytes: setup.maxNumSeqs * maxModelLen * inspectCheckpoint(setup.modelDir).kvBytesPerToken,
       maxNumBatchedTokens,
     },
     () => {},
