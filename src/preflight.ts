@@ -2,7 +2,6 @@
  * Everything that can be known before a process is started: the model and its files, what it needs and what the machine has.
  * Whatever cannot work ends here with one line.
  */
-import { basename } from 'node:path';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import { resolveModel } from './checkpoint/resolve.ts';
 import type { Config } from './config.ts';
@@ -35,7 +34,7 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
   if (config.tensorParallelSize > 1) {
     throw new StartupError(`--tensor-parallel-size ${config.tensorParallelSize} is not available in this version; leave it at 1.`);
   }
-  const { dir } = resolveModel(config.model ?? embeddedModel, env);
+  const { dir, name } = resolveModel(config.model ?? embeddedModel, env);
   const checkpoint = inspectCheckpoint(dir);
   const limit = checkpoint.config.maxPositionEmbeddings;
   if (config.maxModelLen !== null && config.maxModelLen > limit) {
@@ -55,7 +54,7 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
   return {
     config: { ...config, maxModelLen, kvCacheMemoryBytes, threads: threads.threads },
     modelDir: dir,
-    modelNames: config.servedModelName ?? [basename(dir)],
+    modelNames: config.servedModelName ?? [name],
     isNameChecked: config.servedModelName !== null,
     architecture: checkpoint.config.family,
     numParameters: checkpoint.numParameters,

@@ -1,0 +1,68 @@
+/** The engine group's process: its main thread does messages only, its rank thread computes. */
+import type { ChildLink } from './actors/child-main.ts';
+import { startEngineGroup } from './actors/engine-group.ts';
+import { spawnRankThread } from './actors/thread-rank.ts';
+import type { ChildSpec } from './child.ts';
+import { StartupError } from './core/errors.ts';
+import type { Epoch } from './core/ids.ts';
+import { systemClock } from './system-clock.ts';
+import { createLogger } from './telemetry/logger.ts';
+import { LocalTransport } from './transport/local-transport.ts';
+
+export async function runEngine({ plan, id, directory, logFormat }: ChildSpec, link: ChildLink): Promise<void> {
+  const { config } = plan;
+  const epoch: Epoch = [systemClock.now(), process.pid];
+  const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
+  const transport = await LocalTransport.open({ directory, peerId: `${id}.${epoch.join('-')}`, clock: systemClock });
+  const group = startEngineGroup({
+    engineId: id,
+    epoch,
+    transport,
+    clock: systemClock,
+    log,
+    maxNumSeqs: config.maxNumSeqs,
+    spawnRank: () =>
+      spawnRankThread({
+        groupEpoch: epoch,
+        maxNumBatchedTokens: config.maxNumBatchedTokens,
+        enablePrefixCaching: config.enablePrefixCaching,
+        enableChunkedPrefill: config.enableChunkedPrefill,
+        maxNumWaiting: config.schedulerMaxSize,
+        runner: {
+          modelDir: plan.modelDir,
+          quantization: config.quantization,
+          device: config.device,
+          threads: plan.threads.threads,
+          layout: { maxNumSeqs: config.maxNumSeqs, maxModelLen: plan.maxModelLen, blockSize: config.blockSize },
+          kvCacheMemoryBytes: plan.kvCacheMemoryBytes,
+          maxNumBatchedTokens: config.maxNumBatchedTokens,
+          ...(config.cacheDir !== null && { cacheDir: config.cacheDir }),
+          ...(config.onnxruntimeLibrary !== null && { onnxruntimeLibrary: config.onnxruntimeLibrary }),
+        },
+      }),
+    onLoading: (stage, fraction) => link.report({ type: 'loading', stage, fraction }),
+  });
+
+  link.onCommand(async (command) => {
+    switch (command.type) {
+      case 'drain':
+        await group.drain();
+        link.report({ type: 'drained' });
+        break;
+      case 'stop':
+        await group.stop();
+        await transport.close();
+        process.exit(0);
+        break;
+      case 'serverFailed':
+        break;
+    }
+  });
+  group.ready.then(
+    (facts) => link.report({ type: 'ready', facts: { numBlocks: facts.numBlocks } }),
+    () => {}, // told by `ended`
+  );
+  const { error } = await group.ended;
+  if (error === null) return;
+  link.report({ type: 'failed', exitCode: error instanceof StartupError ? 2 : 1, message: error.message });
+}

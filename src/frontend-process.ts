@@ -1,0 +1,81 @@
+/** A frontend's process: HTTP, tokenizer, templates, journal, routing. It listens before any engine serves. */
+import { randomBytes } from 'node:crypto';
+import type { ChildLink } from './actors/child-main.ts';
+import { createFrontend } from './actors/frontend.ts';
+import type { ChildSpec } from './child.ts';
+import { inspectCheckpoint } from './checkpoint/inspect.ts';
+import type { Epoch } from './core/ids.ts';
+import { createApi } from './http/api.ts';
+import { serveHttp } from './http/serve-http.ts';
+import { systemClock } from './system-clock.ts';
+import { createLogger } from './telemetry/logger.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { ChatTemplate } from './text/chat-template.ts';
+import { Tokenizer } from './text/tokenizer.ts';
+import { LocalTransport } from './transport/local-transport.ts';
+
+export async function runFrontend({ plan, id, directory, port, version, logFormat, startedAtSeconds }: ChildSpec, link: ChildLink): Promise<void> {
+  const { config } = plan;
+  const epoch: Epoch = [systemClock.now(), process.pid];
+  const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
+  const metrics = createMetrics();
+  const { generation, config: model } = inspectCheckpoint(plan.modelDir);
+  const { eosTokenIds, ...defaults } = generation;
+  const text = {
+    tokenizer: Tokenizer.load(plan.modelDir),
+    chatTemplate: ChatTemplate.load(plan.modelDir),
+    maxModelLen: plan.maxModelLen,
+    vocabSize: model.vocabSize,
+    defaults,
+    eosTokenIds,
+  };
+  const transport = await LocalTransport.open({ directory, peerId: `${id}.${epoch.join('-')}`, clock: systemClock });
+  const frontend = createFrontend({
+    frontendId: id,
+    epoch,
+    transport,
+    clock: systemClock,
+    log,
+    metrics,
+    model: {
+      names: plan.modelNames,
+      isNameChecked: plan.isNameChecked,
+      maxModelLen: plan.maxModelLen,
+      createdSeconds: startedAtSeconds,
+      vocabSize: model.vocabSize,
+    },
+    text,
+    newSeed: () => randomBytes(8).readBigUInt64LE() >> 1n,
+    engineWaitMs: config.engineWaitSeconds * 1000,
+    maxNumWaiting: config.schedulerMaxSize,
+  });
+  const api = createApi({
+    generator: frontend,
+    metrics,
+    logger: log,
+    limits: { maxBodyBytes: config.maxBodyBytes },
+    features: { enableLogprob: config.enableLogprob },
+    version,
+  });
+  const http = await serveHttp(api, { host: config.host, port, exclusive: config.workers === 1 });
+
+  link.onCommand(async (command) => {
+    switch (command.type) {
+      case 'drain':
+        http.drain();
+        await frontend.drain();
+        link.report({ type: 'drained' });
+        break;
+      case 'stop':
+        frontend.close();
+        await http.close();
+        await transport.close();
+        process.exit(0);
+        break;
+      case 'serverFailed':
+        frontend.setFailed(command.reason);
+        break;
+    }
+  });
+  link.report({ type: 'ready', facts: { port: http.port } });
+}
