@@ -258,7 +258,7 @@ test('a full engine is passed over for one with room', async () => {
 
 test('a request waits while no engine serves, and fails with no_engine when none comes', async () => {
   const { cluster, clock, frontend, engine } = await servingCluster();
-  cluster.kill(engine);
+  await cluster.kill(engine);
   const readiness = frontend.readiness();
   assert.equal(readiness.state, 'recovering');
   const waiting = generate(frontend, generateRequest());
@@ -277,7 +277,7 @@ test('requests that wait for an engine are bounded', async () => {
   const engine = cluster.startEngine();
   const { frontend } = cluster.startFrontend('frontend-0', { maxNumWaiting: 2 });
   await cluster.clock.until(() => frontend.readiness().state === 'ready');
-  cluster.kill(engine);
+  await cluster.kill(engine);
   const waiting = [1, 2].map(() => generate(frontend, generateRequest()));
   await assert.rejects(generate(frontend, generateRequest()), withCode('queue_full', { retryAfterMs: 1000 }));
   cluster.startEngine();
@@ -315,7 +315,7 @@ test('closing a frontend fails what runs, gives everything back and leaves no ti
   await clock.advance(100);
   assertEmpty(engine);
   await clock.untilSettled(engine.group.stop());
-  cluster.kill(engine);
+  await cluster.kill(engine);
   await clock.advance(10_000);
   assert.equal(clock.numTimers, 0);
 });

@@ -8,10 +8,10 @@ import type { RequestObservation } from '../../src/actors/frontend-metrics.ts';
 import { silentLog } from '../../src/actors/log.ts';
 import type { Epoch } from '../../src/core/ids.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { LoopbackBus, type LoopbackTransport } from '../../src/transport/loopback.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { type EngineKnobs, makeEngine } from './engine-factory.ts';
 import { InProcessRank } from './in-process-rank.ts';
-import { MemoryBus } from './memory-bus.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 const MODEL_DIR = new URL('../../models/troupe-mini', import.meta.url).pathname;
@@ -23,11 +23,15 @@ export interface RunningGroup {
   readonly group: EngineGroup;
   readonly rank: InProcessRank;
   readonly peerId: string;
+  readonly epoch: Epoch;
+  readonly transport: Transport;
 }
 
 export interface RunningFrontend {
   readonly frontend: Frontend;
   readonly peerId: string;
+  readonly epoch: Epoch;
+  readonly transport: Transport;
   readonly observations: RequestObservation[];
   readonly refused: string[];
   numReplays: number;
@@ -37,12 +41,12 @@ export interface ClusterOptions {
   readonly engine?: EngineKnobs;
   readonly maxModelLen?: number;
   /** Around every transport, e.g. to lose messages. */
-  readonly wrap?: (transport: Transport, clock: VirtualClock) => Transport;
+  readonly wrap?: (transport: LoopbackTransport, clock: VirtualClock) => Transport;
 }
 
 export class Cluster {
   readonly clock = new VirtualClock();
-  readonly bus = new MemoryBus(this.clock);
+  readonly bus = new LoopbackBus({ clock: this.clock });
   readonly #options: ClusterOptions;
   #incarnation = 1;
 
@@ -57,6 +61,7 @@ export class Cluster {
   ): RunningGroup {
     const epoch: Epoch = [this.#incarnation++, 7];
     const peerId = `${engineId}-${epoch[0]}`;
+    const transport = this.#connect(peerId);
     const { knobs, ...timing } = options;
     const sizes = {
       maxNumSeqs: 8,
@@ -70,13 +75,13 @@ export class Cluster {
     const group = startEngineGroup({
       engineId,
       epoch,
-      transport: this.#connect(peerId),
+      transport,
       clock: this.clock,
       log: silentLog,
       maxNumSeqs: all.maxNumSeqs,
       spawnRank: () => rank,
     });
-    return { group, rank, peerId };
+    return { group, rank, peerId, epoch, transport };
   }
 
   startFrontend(frontendId = 'frontend-0', options: Partial<FrontendOptions> = {}): RunningFrontend {
@@ -86,11 +91,12 @@ export class Cluster {
     const refused: string[] = [];
     const maxModelLen = this.#options.maxModelLen ?? 256;
     let seed = 1n;
-    const running = { peerId, observations, refused, numReplays: 0 };
+    const transport = this.#connect(peerId);
+    const running = { peerId, epoch, transport, observations, refused, numReplays: 0 };
     const frontend = createFrontend({
       frontendId,
       epoch,
-      transport: this.#connect(peerId),
+      transport,
       clock: this.clock,
       log: silentLog,
       metrics: {
@@ -115,10 +121,11 @@ export class Cluster {
     return Object.assign(running, { frontend });
   }
 
-  /** kill -9. */
-  kill(process: { readonly peerId: string; readonly rank?: InProcessRank; readonly frontend?: Frontend }): void {
+  /** kill -9; the others have heard of it when this resolves. */
+  async kill(process: { readonly peerId: string; readonly rank?: InProcessRank }): Promise<void> {
     process.rank?.kill();
     this.bus.kill(process.peerId);
+    await this.clock.advance(0);
   }
 
   #connect(peerId: string): Transport {
