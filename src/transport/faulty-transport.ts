@@ -29,6 +29,7 @@ export class FaultyTransport implements Transport {
   readonly #disconnectedHandlers: (() => void)[] = [];
   readonly #reconnectedHandlers: (() => void)[] = [];
   #isCut = false;
+  #isCutNoticed = false;
   numLost = 0;
   numDuplicated = 0;
 
@@ -49,13 +50,14 @@ export class FaultyTransport implements Transport {
   cut(options: { readonly isSilent?: boolean } = {}): void {
     if (this.#isCut) return;
     this.#isCut = true;
-    if (!options.isSilent) for (const handler of this.#disconnectedHandlers) handler();
+    this.#isCutNoticed = !options.isSilent;
+    if (this.#isCutNoticed) for (const handler of this.#disconnectedHandlers) handler();
   }
 
   restore(): void {
     if (!this.#isCut) return;
     this.#isCut = false;
-    for (const handler of this.#reconnectedHandlers) handler();
+    if (this.#isCutNoticed) for (const handler of this.#reconnectedHandlers) handler();
   }
 
   publish(subject: string, data: Uint8Array): void {
