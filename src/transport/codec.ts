@@ -59,7 +59,10 @@ function decodeControl(data: Uint8Array, shapes: Readonly<Record<string, Paramet
   checkVersion(v);
   const { type } = fields;
   const shape = typeof type === 'string' && Object.hasOwn(shapes, type) ? shapes[type] : undefined;
-  if (!shape) throw new ProtocolError('malformed', `Message type ${JSON.stringify(type)} is not one of ${Object.keys(shapes).join(', ')}.`);
+  if (!shape) {
+    const given = typeof type === 'string' ? `"${type}"` : describe(type);
+    throw new ProtocolError('malformed', `Message type ${given} is not one of ${Object.keys(shapes).join(', ')}.`);
+  }
   const wrongField = firstWrongField(fields, shape);
   if (wrongField !== null)
     throw new ProtocolError('malformed', `Field "${wrongField}" of a ${type} message is missing or of a wrong type.`);
