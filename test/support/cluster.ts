@@ -57,7 +57,13 @@ export class Cluster {
   /** Starts an engine group; it serves after 10 ms unless told otherwise. */
   startEngine(
     engineId = 'engine-0',
-    options: { readonly loadMs?: number; readonly stepMs?: number; readonly fingerprint?: string; readonly knobs?: EngineKnobs } = {},
+    options: {
+      readonly loadMs?: number;
+      readonly stepMs?: number;
+      readonly fingerprint?: string;
+      readonly startupError?: string;
+      readonly knobs?: EngineKnobs;
+    } = {},
   ): RunningGroup {
     const epoch: Epoch = [this.#incarnation++, 7];
     const peerId = `${engineId}-${epoch[0]}`;

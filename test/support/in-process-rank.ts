@@ -11,6 +11,8 @@ export interface InProcessRankOptions {
   readonly fingerprint?: string;
   readonly stepMs?: number;
   readonly loadMs?: number;
+  /** What loading ends with, instead of serving. */
+  readonly startupError?: string;
 }
 
 export class InProcessRank implements RankPort {
@@ -70,8 +72,10 @@ export class InProcessRank implements RankPort {
 
   #ready(): void {
     if (this.#isOver) return;
+    const { startupError, fingerprint = 'test' } = this.#options;
     const { numBlocks } = this.engine.stats();
-    this.#tell({ type: 'ready', facts: { fingerprint: this.#options.fingerprint ?? 'test', numBlocks, vocabSize: 0 } });
+    if (startupError !== undefined) this.#tell({ type: 'failed', message: startupError, isStartupError: true });
+    else this.#tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: 0 } });
   }
 
   #planTurn(): void {
