@@ -31,19 +31,20 @@ export class Candidates {
    * @param best the largest of them.
    */
   select(logits: Float64Array, best: number, params: SamplingParams): void {
-    this.#gather(logits, best, params.temperature, params.minP, topKThreshold(logits, params.topK));
-    if (params.topP < 1) this.#keepNucleus(params.topP);
+    const total = this.#gather(logits, best, params);
+    if (params.topP < 1) this.#keepNucleus(params.topP * total);
   }
 
   /** The token at `draw` in [0, 1) of the cumulative distribution over ascending ids. */
   at(draw: number): number {
+    const { ids, weights, size } = this;
     const target = draw * this.#total();
     let cumulative = 0;
-    for (let i = 0; i < this.size; i++) {
-      cumulative += this.weights[i]!;
-      if (cumulative > target) return this.ids[i]!;
+    for (let i = 0; i < size; i++) {
+      cumulative += weights[i]!;
+      if (cumulative > target) return ids[i]!;
     }
-    return this.ids[this.size - 1]!;
+    return ids[size - 1]!;
   }
 
   /** Calls back with every token that may be drawn and its probability. */
@@ -52,22 +53,35 @@ export class Candidates {
     for (let i = 0; i < this.size; i++) visit(this.ids[i]!, this.weights[i]! / total);
   }
 
-  /** Subtracting the best before dividing keeps any temperature > 0, however tiny or huge, free of overflow. */
-  #gather(logits: Float64Array, best: number, temperature: number, minP: number, threshold: number): void {
+  /**
+   * Temperature, min_p and top_k. Subtracting the best before dividing keeps any temperature > 0, however tiny or huge, free of overflow.
+   * @returns the sum of all weights. With top_p, weights that cannot be in the nucleus are only counted there: all weights below
+   * (1 − top_p) / vocabSize make up less than the 1 − top_p that the nucleus leaves out, since the best alone is 1.
+   */
+  #gather(logits: Float64Array, best: number, params: SamplingParams): number {
+    const { ids, weights } = this;
+    const distances = this.#distances;
+    const { temperature, minP } = params;
+    const minLogit = topKThreshold(logits, params.topK);
+    const minKept = params.topP < 1 ? (1 - params.topP) / logits.length : 0;
     let size = 0;
+    let total = 0;
     for (let id = 0; id < logits.length; id++) {
       const logit = logits[id]!;
-      if (logit < threshold) continue;
+      if (logit < minLogit) continue;
       const distance = (logit - best) / temperature;
       const weight = Math.exp(distance);
       if (weight === 0 || weight < minP) continue;
-      this.ids[size] = id;
-      this.weights[size] = weight;
-      this.#distances[size] = distance;
+      total += weight;
+      if (weight < minKept) continue;
+      ids[size] = id;
+      weights[size] = weight;
+      distances[size] = distance;
       size++;
     }
     this.size = size;
     if (size === 0) this.#keepOnlyBest(logits, best);
+    return total;
   }
 
   /** min_p > 1 would ban even the best token. */
@@ -79,39 +93,41 @@ export class Candidates {
   }
 
   /**
-   * Keeps the smallest set of best tokens whose probability is at least top_p (of equals, lower ids first). Buckets by distance tell
-   * which tokens are surely in and surely out; only those of the bucket where top_p is crossed are sorted.
+   * Keeps the smallest set of best tokens that weighs at least `wanted` (of equals, lower ids first). Buckets by distance tell which
+   * tokens are surely in and surely out; only those of the bucket where `wanted` is crossed are sorted.
    */
-  #keepNucleus(topP: number): void {
-    const wanted = topP * this.#total();
+  #keepNucleus(wanted: number): void {
+    const { ids, weights, size } = this;
+    const distances = this.#distances;
     const mass = this.#bucketMass.fill(0);
-    for (let i = 0; i < this.size; i++) mass[bucketOf(this.#distances[i]!)]! += this.weights[i]!;
+    for (let i = 0; i < size; i++) mass[bucketOf(distances[i]!)]! += weights[i]!;
     let crossing = 0;
     let massAhead = 0;
     while (crossing < NUM_BUCKETS - 1 && massAhead + mass[crossing]! < wanted) massAhead += mass[crossing++]!;
 
     const undecided: number[] = [];
-    for (let i = 0; i < this.size; i++) {
-      if (bucketOf(this.#distances[i]!) === crossing) undecided.push(i);
+    for (let i = 0; i < size; i++) {
+      if (bucketOf(distances[i]!) === crossing) undecided.push(i);
     }
-    undecided.sort((a, b) => this.#distances[b]! - this.#distances[a]! || a - b);
-    let numKept = 0;
-    while (numKept < undecided.length && (massAhead < wanted || numKept === 0)) massAhead += this.weights[undecided[numKept++]!]!;
-    for (let i = numKept; i < undecided.length; i++) this.weights[undecided[i]!] = 0;
+    undecided.sort((a, b) => distances[b]! - distances[a]! || a - b);
+    let numIn = 0;
+    while (numIn < undecided.length && (massAhead < wanted || numIn === 0)) massAhead += weights[undecided[numIn++]!]!;
+    for (let i = numIn; i < undecided.length; i++) weights[undecided[i]!] = 0;
 
-    let size = 0;
-    for (let i = 0; i < this.size; i++) {
-      if (this.weights[i] === 0 || bucketOf(this.#distances[i]!) > crossing) continue;
-      this.ids[size] = this.ids[i]!;
-      this.weights[size] = this.weights[i]!;
-      size++;
+    let numKept = 0;
+    for (let i = 0; i < size; i++) {
+      if (weights[i] === 0 || bucketOf(distances[i]!) > crossing) continue;
+      ids[numKept] = ids[i]!;
+      weights[numKept] = weights[i]!;
+      numKept++;
     }
-    this.size = size;
+    this.size = numKept;
   }
 
   #total(): number {
+    const { weights, size } = this;
     let total = 0;
-    for (let i = 0; i < this.size; i++) total += this.weights[i]!;
+    for (let i = 0; i < size; i++) total += weights[i]!;
     return total;
   }
 }

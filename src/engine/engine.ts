@@ -7,8 +7,9 @@ import { assert } from '../core/errors.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
 import { KvCache } from './kv/kv-cache.ts';
+import { LiveRequests } from './live-requests.ts';
 import { uniform } from './random.ts';
-import type { AddResult, EngineChoice, EngineRequest, EngineStats, LogprobEntry, SequenceOutput } from './request.ts';
+import type { AddResult, EngineRequest, EngineStats, LogprobEntry, SequenceOutput } from './request.ts';
 import type { ModelRunner } from './runner/model-runner.ts';
 import { LogitsError, neededLogits, rawLogprobs, Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
@@ -49,13 +50,6 @@ export interface StepReport {
   readonly errors: readonly SequenceError[];
 }
 
-/** The choices of one request that are not finished. */
-interface LiveRequest {
-  readonly request: EngineRequest;
-  readonly sequences: Sequence[];
-  hasStarted: boolean;
-}
-
 const NO_DRAFT: readonly number[] = [];
 
 export class Engine {
@@ -65,14 +59,13 @@ export class Engine {
   readonly #kv: KvCache;
   readonly #scheduler: Scheduler;
   readonly #sampler: Sampler;
-  readonly #requests = new Map<string, LiveRequest>();
+  readonly #requests = new LiveRequests();
   readonly #counters = new EngineCounters();
   readonly #load = new LoadMeter();
   /** Known tokens at which a sequence ends: the model's limit, or one more than the whole KV cache can hold. */
   readonly #maxLen: number;
   #stepId = 0;
   #arrivals = 0;
-  #numQueuedRequests = 0;
   #outputs: SequenceOutput[] = [];
   #errors: SequenceError[] = [];
 
@@ -122,13 +115,13 @@ export class Engine {
     assert(!this.#requests.has(request.key), `request ${request.key} is added twice`);
     const refusal = this.#refusal(request);
     if (refusal) return refusal;
-    const live: LiveRequest = { request, sequences: [], hasStarted: false };
-    const problem = this.#problemWith(request);
+    const problem = findProblem(request, this.#runner.vocabSize);
+    const sequences: Sequence[] = [];
     const arrival = this.#arrivals++;
     let position = 0;
     for (const choice of request.choices) {
       if (choice.finished) continue;
-      const sequence = new Sequence(request, choice.index, choice.outputIds, arrival, this.#leaderFor(live));
+      const sequence = new Sequence(request, choice.index, choice.outputIds, arrival, this.#leaderFor(request, sequences));
       const finish = problem === null ? sequence.finishReason(this.#maxLen) : 'error';
       if (problem !== null) this.#errors.push(this.#errorOf(sequence, problem));
       if (finish !== null) {
@@ -137,18 +130,15 @@ export class Engine {
         continue;
       }
       const numAhead = this.#scheduler.add(sequence);
-      if (live.sequences.push(sequence) === 1) position = this.#requestsAhead(numAhead);
+      if (sequences.push(sequence) === 1) position = this.#requestsAhead(numAhead);
     }
-    if (live.sequences.length > 0) {
-      this.#requests.set(request.key, live);
-      this.#numQueuedRequests++;
-    }
+    this.#requests.add(request, sequences);
     return { type: 'ack', position };
   }
 
   /** Ends a choice, or all, with finish 'abort' in the next report. Unknown keys are ignored: the request may just have ended. */
   abort(key: string, choice?: number): void {
-    for (const sequence of this.#requests.get(key)?.sequences.slice() ?? []) {
+    for (const sequence of this.#requests.sequencesOf(key)) {
       if (choice !== undefined && sequence.choice !== choice) continue;
       this.#end(sequence, true);
       this.#emit(sequence, [], 'abort', null);
@@ -176,17 +166,7 @@ export class Engine {
   assertIntegrity(): void {
     const { running, waiting } = this.#scheduler;
     this.#kv.assertIntegrity(running);
-    let numLive = 0;
-    let numQueued = 0;
-    for (const live of this.#requests.values()) {
-      numLive += live.sequences.length;
-      if (!live.hasStarted) numQueued++;
-    }
-    assert(
-      numLive === running.length + waiting.length,
-      `${numLive} live sequences, but ${running.length} running and ${waiting.length} waiting`,
-    );
-    assert(numQueued === this.#numQueuedRequests, `${numQueued} requests not started, the account says ${this.#numQueuedRequests}`);
+    this.#requests.assertIntegrity(running.length + waiting.length);
   }
 
   // ---- one step
@@ -205,11 +185,7 @@ export class Engine {
     sequence.startedAtMs = nowMs;
     this.#counters.prefixCacheQueryTokens += sequence.numPromptTokens;
     this.#counters.prefixCacheHitTokens += sequence.numCachedPromptTokens;
-    const live = this.#requests.get(sequence.request.key);
-    if (!live || live.hasStarted) return;
-    live.hasStarted = true;
-    this.#numQueuedRequests--;
-    this.#counters.promptTokens += sequence.numPromptTokens;
+    if (this.#requests.start(sequence)) this.#counters.promptTokens += sequence.numPromptTokens;
   }
 
   #stepInput(scheduled: readonly Sequence[], kvOps: readonly KvOp[]): StepInput {
@@ -293,11 +269,7 @@ export class Engine {
   #end(sequence: Sequence, keepBlocks: boolean): void {
     this.#scheduler.finish(sequence, keepBlocks);
     if (sequence.startedAtMs !== null) this.#load.observeResidence(this.#clock.monotonic() - sequence.startedAtMs);
-    const live = this.#requests.get(sequence.request.key)!;
-    live.sequences.splice(live.sequences.indexOf(sequence), 1);
-    if (live.sequences.length > 0) return;
-    this.#requests.delete(sequence.request.key);
-    if (!live.hasStarted) this.#numQueuedRequests--;
+    this.#requests.remove(sequence);
   }
 
   // ---- admission
@@ -314,8 +286,8 @@ export class Engine {
         message: `The prompt has ${numPromptTokens} tokens; at most ${limit} can be served.`,
       };
     }
-    const isContinuation = request.choices.some((choice: EngineChoice) => choice.outputIds.length > 0);
-    if (isContinuation || this.#numQueuedRequests < this.#options.maxNumWaiting + this.#kv.numFreeRows) return null;
+    const isContinuation = request.choices.some((choice) => choice.outputIds.length > 0);
+    if (isContinuation || this.#requests.numQueued < this.#options.maxNumWaiting + this.#kv.numFreeRows) return null;
     const retryAfterMs = this.#load.retryAfterMs({
       queuedPrefillTokens: this.#queuedPrefillTokens(),
       numRunning: this.#scheduler.running.length,
@@ -325,23 +297,13 @@ export class Engine {
       type: 'nack',
       code: 'queue_full',
       retryAfterMs,
-      message: `${this.#numQueuedRequests} requests are waiting, the queue is full.`,
+      message: `${this.#requests.numQueued} requests are waiting, the queue is full.`,
     };
   }
 
-  /** What would bring the runner down if it were run. The frontend checks too; a bad request must not cost the others their engine. */
-  #problemWith(request: EngineRequest): string | null {
-    if (request.promptIds.length === 0) return 'the prompt is empty';
-    for (const ids of [request.promptIds, ...request.choices.map((choice) => choice.outputIds)]) {
-      const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < this.#runner.vocabSize));
-      if (wrong !== undefined) return `token id ${wrong} is not in the vocabulary of ${this.#runner.vocabSize}`;
-    }
-    return null;
-  }
-
   /** Choices share their prompt's blocks; a prompt of less than a full block has none. */
-  #leaderFor(live: LiveRequest): Sequence | null {
-    return this.#kv.sharesPrefixes && live.request.promptIds.length > this.#kv.blockSize ? (live.sequences[0] ?? null) : null;
+  #leaderFor(request: EngineRequest, earlier: readonly Sequence[]): Sequence | null {
+    return this.#kv.sharesPrefixes && request.promptIds.length > this.#kv.blockSize ? (earlier[0] ?? null) : null;
   }
 
   #requestsAhead(numSequencesAhead: number): number {
@@ -362,4 +324,14 @@ export class Engine {
   #errorOf(sequence: Sequence, what: string, cause?: unknown): SequenceError {
     return new SequenceError(what, { stepId: this.#stepId, key: sequence.request.key, choice: sequence.choice }, cause);
   }
+}
+
+/** What would bring the runner down if it were run. The frontend checks too; a bad request must not cost the others their engine. */
+function findProblem(request: EngineRequest, vocabSize: number): string | null {
+  if (request.promptIds.length === 0) return 'the prompt is empty';
+  for (const ids of [request.promptIds, ...request.choices.map((choice) => choice.outputIds)]) {
+    const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
+    if (wrong !== undefined) return `token id ${wrong} is not in the vocabulary of ${vocabSize}`;
+  }
+  return null;
 }
