@@ -50,6 +50,8 @@ export class Tokenizer {
 
   /** `file` names the source in errors. */
   constructor(description: TokenizerFile, config: TokenizerConfig, file: string) {
+    if (description?.model?.vocab === undefined)
+      throw new StartupError(`${file}: not a usable tokenizer: it has no model with a vocabulary.`);
     this.decoder = new TokenDecoder(description.decoder ?? null, file);
     this.#encoder = new Encoder(description, config);
     this.#config = config;

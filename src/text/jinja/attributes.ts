@@ -84,6 +84,7 @@ function dictMethod(dict: Dict, name: string): Callable | undefined {
       });
     case 'get':
       return new Callable(name, (args) => {
+        if (args.keyword.size > 0) throw new TemplateError('dict.get takes no keyword arguments');
         const { key, default: fallback } = bind('dict.get', args, { key: undefined, default: null });
         return dict.get(keyOf(key)) ?? (dict.has(keyOf(key)) ? null : fallback);
       });

@@ -10,7 +10,6 @@ import {
   type Arguments,
   areEqual,
   Callable,
-  Float,
   isDict,
   isTrue,
   itemsOf,
@@ -121,13 +120,13 @@ function loop(statement: ForStatement, iterable: Value, scope: Scope, output: st
     assign(statement.target, item, inner);
     if (statement.test === null || isTrue(evaluate(statement.test, inner))) scopes.push({ item, scope: inner });
   }
-  if (scopes.length === 0) return run(statement.otherwise, new Scope(scope), output);
   const recurse = (children: Value): Value => {
     const inner: string[] = [];
     loop(statement, children, scope, inner, depth + 1);
     return inner.join('');
   };
   const changed = changeDetector();
+  let isAnyComplete = false;
   for (let i = 0; i < scopes.length; i++) {
     const fields = loopFields(
       scopes.map(({ item }) => item),
@@ -136,9 +135,12 @@ function loop(statement: ForStatement, iterable: Value, scope: Scope, output: st
       changed,
     );
     scopes[i]!.scope.set('loop', new Loop(fields, statement.isRecursive ? recurse : null));
-    if (run(statement.body, scopes[i]!.scope, output) === 'break') break;
+    const flow = run(statement.body, scopes[i]!.scope, output);
+    if (flow === 'break') break;
+    if (flow === 'end') isAnyComplete = true;
   }
-  return 'end';
+  // As in Jinja, whose `else` runs unless a round came to the end of the body.
+  return isAnyComplete ? 'end' : run(statement.otherwise, new Scope(scope), output);
 }
 
 function loopFields(items: readonly Value[], i: number, depth: number, changed: Callable): Map<string, Value> {
@@ -317,7 +319,8 @@ function call(callee: Value, args: Arguments): Value {
 }
 
 function dictKey(key: Value): Value {
-  if (key instanceof Float || (key !== null && typeof key === 'object'))
+  // True and 1 are one key in Python, and two in a Map.
+  if (typeof key === 'boolean' || (key !== null && typeof key === 'object'))
     throw new TemplateError(`a ${typeName(key)} as key of a dict is not supported`);
   return key;
 }

@@ -25,6 +25,11 @@ export function globalScope(now: () => Date): Scope {
     throw new TemplateError(str(bind('raise_exception', args, { message: undefined }).message));
   });
   define('strftime_now', (args) => strftime(now(), requireText('the format', bind('strftime_now', args, { format: undefined }).format)));
+  for (const name of ['self', 'cycler', 'joiner', 'lipsum']) {
+    define(name, () => {
+      throw new TemplateError(`${name} is not supported`);
+    });
+  }
   return scope;
 }
 

@@ -134,15 +134,17 @@ export function contains(container: Value, item: Value): boolean {
   return itemsOf(container).some((other) => areEqual(other, item));
 }
 
-/** `value[start:stop:step]`; null bounds are open. */
+/** `value[start:stop:step]`; null bounds are open. As in Jinja, what cannot be sliced is undefined. */
 export function slice(value: Value, start: Value, stop: Value, step: Value): Value {
   if (value instanceof Undefined) throw new TemplateError(value.hint);
+  if ([start, stop, step].some((bound) => bound !== null && typeof bound !== 'number'))
+    return new Undefined('a slice has bounds that are no integers');
   const text = textOf(value);
   if (text !== null) return sliceItems([...text], start, stop, step).join('');
   if (isList(value)) return sliceItems(value, start, stop, step);
   if (value instanceof Tuple) return new Tuple(sliceItems(value.items, start, stop, step));
   if (value instanceof Range) throw new TemplateError('a slice of a range is not supported; use |list first');
-  throw new TemplateError(`'${typeName(value)}' object cannot be sliced`);
+  return new Undefined(`'${typeName(value)} object' cannot be sliced`);
 }
 
 function sliceItems<T>(items: readonly T[], start: Value, stop: Value, step: Value): T[] {
@@ -162,7 +164,5 @@ function sliceItems<T>(items: readonly T[], start: Value, stop: Value, step: Val
 }
 
 function bound(value: Value): number | null {
-  if (value === null) return null;
-  if (typeof value !== 'number') throw new TemplateError(`slice indices must be integers or None, not ${typeName(value)}`);
-  return value;
+  return typeof value === 'number' ? value : null;
 }

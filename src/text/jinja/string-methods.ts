@@ -10,10 +10,17 @@ type Method = (text: string, args: Arguments) => Value;
 /** The bound method, or undefined when Python's `str` has none of that name. @throws TemplateError for one that is not supported. */
 export function stringMethod(text: string, name: string): Callable | undefined {
   const method = METHODS.get(name);
-  if (method !== undefined) return new Callable(name, (args) => method(text, args));
+  if (method !== undefined) {
+    return new Callable(name, (args) => {
+      if (args.keyword.size > 0 && !WITH_KEYWORDS.has(name)) throw new TemplateError(`str.${name} takes no keyword arguments`);
+      return method(text, args);
+    });
+  }
   if (UNSUPPORTED.has(name)) throw new TemplateError(`str.${name} is not supported`);
   return undefined;
 }
+
+const WITH_KEYWORDS = new Set(['format', 'replace', 'rsplit', 'split']);
 
 const UNSUPPORTED = new Set(
   'casefold encode expandtabs format_map isascii isdecimal isidentifier isnumeric isprintable istitle maketrans swapcase translate'.split(
