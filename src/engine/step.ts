@@ -54,6 +54,7 @@ export interface StepInput {
 /** Results for one sequence of the step, in the step's order. Arrays are views that the next `submit` overwrites. */
 export type SequenceResult =
   | { readonly type: 'none' }
+  /** The lowest id of the best logit; -1 where the logits are not numbers. */
   | { readonly type: 'argmax'; readonly tokenIds: Int32Array }
   | { readonly type: 'topK'; readonly tokenIds: Int32Array; readonly logits: Float32Array }
   /** [numLogits, vocabSize], row-major. */
