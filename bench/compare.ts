@@ -4,10 +4,10 @@
  * (bench/rivals), its better median counts.
  */
 import { writeFileSync } from 'node:fs';
-import { CASES, type Case, CONTEXT_LENGTH, type EngineName, type RoundResult, runRound } from './compare-round.ts';
+import { CASES, CONTEXT_LENGTH, type EngineName, type RoundResult, runRound } from './compare-round.ts';
+import { compareCase } from './comparison.ts';
 import { type Command, integer, oneOf, readFlags, runBench, text } from './flags.ts';
 import { shapeNamed, shapeNames } from './shapes.ts';
-import { median } from './statistics.ts';
 import { formatNumber, formatTable } from './table.ts';
 import { ensureCheckpoint } from './write-checkpoint.ts';
 import { ensureGguf } from './write-gguf.ts';
@@ -55,20 +55,3 @@ await runBench(async (argv) => {
   console.log(formatTable(['tokens/s', 'weights', 'troupe', 'node-llama-cpp', 'ratio'], cells));
   if (flags.json !== null) writeFileSync(flags.json, `${JSON.stringify({ rows }, null, 2)}\n`);
 });
-
-function compareCase(name: Case, quantization: string, measured: Record<EngineName, readonly RoundResult[]>) {
-  const troupe = bestMedian(measured.troupe, name);
-  const rival = bestMedian(measured['node-llama-cpp'], name);
-  return { case: name, quantization, troupe, rival, ratio: troupe / rival };
-}
-
-/** The median over the rounds of the variant that does best. */
-function bestMedian(results: readonly RoundResult[], name: Case): number {
-  const ofCase = results.filter((result) => result.case === name);
-  const variants = new Set(ofCase.map((result) => result.variant));
-  return Math.max(
-    ...[...variants].map((variant) =>
-      median(ofCase.filter((result) => result.variant === variant).map((result) => result.tokensPerSecond)),
-    ),
-  );
-}
