@@ -125,15 +125,11 @@ function loop(statement: ForStatement, iterable: Value, scope: Scope, output: st
     loop(statement, children, scope, inner, depth + 1);
     return inner.join('');
   };
+  const items = scopes.map(({ item }) => item);
   const changed = changeDetector();
   let isAnyComplete = false;
   for (let i = 0; i < scopes.length; i++) {
-    const fields = loopFields(
-      scopes.map(({ item }) => item),
-      i,
-      depth,
-      changed,
-    );
+    const fields = loopFields(items, i, depth, changed);
     scopes[i]!.scope.set('loop', new Loop(fields, statement.isRecursive ? recurse : null));
     const flow = run(statement.body, scopes[i]!.scope, output);
     if (flow === 'break') break;

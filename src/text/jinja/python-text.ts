@@ -77,13 +77,16 @@ export function split(text: string, separator: string | null, limit: number): st
     }
     return [...parts, text.slice(at)];
   }
-  let rest = trimStart(text);
-  while (rest !== '') {
-    const points = [...rest];
-    const end = points.findIndex(isSpace);
-    if (end < 0 || (limit >= 0 && parts.length >= limit)) return [...parts, rest];
-    parts.push(points.slice(0, end).join(''));
-    rest = trimStart(points.slice(end).join(''));
+  const points = [...text];
+  let at = 0;
+  const skip = (isWanted: (character: string) => boolean): void => {
+    while (at < points.length && isWanted(points[at]!)) at += 1;
+  };
+  for (skip(isSpace); at < points.length; skip(isSpace)) {
+    if (limit >= 0 && parts.length >= limit) return [...parts, points.slice(at).join('')];
+    const start = at;
+    skip((character) => !isSpace(character));
+    parts.push(points.slice(start, at).join(''));
   }
   return parts;
 }
