@@ -2,7 +2,7 @@
  * A rank in a worker thread. The thread runs synchronously and sleeps on a shared counter when it has no work, so every message to it is
  * posted first and then counted: whoever sees the new count finds the message.
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker, type WorkerOptions } from 'node:worker_threads';
 import type { Epoch } from '../core/ids.ts';
 import type { RunnerSpec } from '../engine/runner/create-runner.ts';
 import type { FromRank, RankPort, ToRank } from './rank-port.ts';
@@ -30,8 +30,7 @@ export function spawnRankThread(spec: RankSpec): RankPort {
   const { port1: port, port2: threadPort } = new MessageChannel();
   const wake = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const counter = new Int32Array(wake);
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  const worker = new Worker(new URL(`./rank-worker${extension}`, import.meta.url), {
+  const worker = startWorker({
     workerData: { spec, port: threadPort, wake } satisfies RankWorkerData,
     transferList: [threadPort],
     name: 'rank-0',
@@ -65,4 +64,12 @@ export function spawnRankThread(spec: RankSpec): RankPort {
       void worker.terminate();
     },
   };
+}
+
+/** From the compiled files the thread's entry is a file. From the sources it needs tsx, which a thread does not inherit from its parent. */
+function startWorker(options: WorkerOptions): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./rank-worker.js', import.meta.url), options);
+  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const entry = JSON.stringify(new URL('./rank-worker.ts', import.meta.url).href);
+  return new Worker(`import(${tsx}).then(({ register }) => { register(); return import(${entry}); });`, { ...options, eval: true });
 }
