@@ -8,7 +8,7 @@ import { type ModelConfig, readModelConfig } from './model-config.ts';
 import type { Quantization } from './quantization.ts';
 import { matmulNBitsBytes } from './quantization.ts';
 import { DTYPE_BYTES, readTensorDirectory } from './safetensors.ts';
-import { bindWeights, linearLayers, type Weights } from './weights.ts';
+import { allTensors, bindWeights, linearLayers, type Weights } from './weights.ts';
 
 export interface Checkpoint {
   readonly dir: string;
@@ -48,9 +48,5 @@ function weightBytes(weights: Weights, quantization: Quantization): number {
 }
 
 function numParameters(weights: Weights): number {
-  const tensors = new Set([weights.embedding, weights.finalNorm, ...linearLayers(weights).flatMap(({ weight, bias }) => [weight, bias])]);
-  for (const { inputNorm, postAttentionNorm, qNorm, kNorm } of weights.layers) {
-    for (const norm of [inputNorm, postAttentionNorm, qNorm, kNorm]) tensors.add(norm);
-  }
-  return [...tensors].reduce((sum, tensor) => sum + (tensor === null ? 0 : tensor.numBytes / DTYPE_BYTES[tensor.dtype]), 0);
+  return allTensors(weights).reduce((sum, { numBytes, dtype }) => sum + numBytes / DTYPE_BYTES[dtype], 0);
 }

@@ -77,6 +77,14 @@ export function linearLayers(weights: Weights): Linear[] {
   return [...perLayer, { weight: weights.lmHead, bias: null }];
 }
 
+/** Every tensor that the decoder reads, each once. */
+export function allTensors(weights: Weights): readonly StoredTensor[] {
+  const norms = weights.layers.flatMap(({ inputNorm, postAttentionNorm, qNorm, kNorm }) => [inputNorm, postAttentionNorm, qNorm, kNorm]);
+  const linear = linearLayers(weights).flatMap(({ weight, bias }) => [weight, bias]);
+  const all = [weights.embedding, ...norms, ...linear, weights.finalNorm].filter((tensor) => tensor !== null);
+  return [...new Set(all)];
+}
+
 /** A tensor's values, read from its file. @throws StartupError when the file changed under us. */
 export function readFloat32(tensor: StoredTensor): Float32Array {
   return toFloat32(readBytes(tensor), tensor.dtype);

@@ -1,9 +1,10 @@
 /** From plain data to a model that is ready to run. Blocks the thread it is called in. */
 import { createHash } from 'node:crypto';
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { defaultCacheDir, openQuantizedWeights } from '../../checkpoint/cache.ts';
+import { weightsFingerprint } from '../../checkpoint/fingerprint.ts';
 import { headLayout } from '../../checkpoint/head-layout.ts';
 import { type Checkpoint, inspectCheckpoint } from '../../checkpoint/inspect.ts';
 import { type Quantization, weightBits } from '../../checkpoint/quantization.ts';
@@ -131,7 +132,7 @@ function commonFolder(files: readonly string[]): string {
 
 function fingerprint(spec: RunnerSpec, checkpoint: Checkpoint, version: string): string {
   const hash = createHash('sha256');
-  hash.update(readFileSync(join(checkpoint.dir, 'config.json')));
+  hash.update(weightsFingerprint(checkpoint.config, checkpoint.weights));
   hash.update(JSON.stringify([spec.quantization, spec.device, version, process.arch, cpus()[0]?.model ?? '']));
   return hash.digest('hex').slice(0, 16);
 }
