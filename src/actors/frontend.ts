@@ -150,9 +150,12 @@ class RunningFrontend implements Frontend {
     signal.throwIfAborted();
     this.#refuseUnlessOpen();
     const { text, clock } = this.#options;
+    const prepared = await prepareRequest(request, text);
+    signal.throwIfAborted();
+    this.#refuseUnlessOpen(); // a long prompt takes its time
     const live = new LiveRequest({
       request,
-      prepared: prepareRequest(request, text),
+      prepared,
       slot: this.#nextSlot++,
       seed: request.seed ?? this.#options.newSeed(),
       model: text,

@@ -21,7 +21,12 @@ export interface ModelText {
     readonly maxNewTokens?: number;
   };
   readonly eosTokenIds: readonly number[];
+  /** Encodes texts above LONG_TEXT_CHARS without holding the event loop; absent = they are encoded like all others. */
+  readonly longTexts?: { encode(text: string, options: { readonly addSpecialTokens: boolean }): Promise<readonly number[]> };
 }
+
+/** About 20 ms of encoding: every open stream waits that long. */
+const LONG_TEXT_CHARS = 16_384;
 
 export interface PreparedRequest {
   readonly promptIds: readonly number[];
@@ -31,9 +36,9 @@ export interface PreparedRequest {
 }
 
 /** @throws TroupeError invalid_request, context_length_exceeded. */
-export function prepareRequest(request: GenerateRequest, model: ModelText): PreparedRequest {
+export async function prepareRequest(request: GenerateRequest, model: ModelText): Promise<PreparedRequest> {
   const rendered = render(request.prompt, model);
-  const promptIds = rendered.type === 'tokens' ? checkedIds(rendered.tokenIds, model) : encode(rendered, model);
+  const promptIds = rendered.type === 'tokens' ? checkedIds(rendered.tokenIds, model) : await encode(rendered, model);
   const param = request.prompt.type === 'chat' ? 'messages' : 'prompt';
   if (promptIds.length === 0) throw new TroupeError('invalid_request', 'The prompt must contain at least one token.', { param });
   if (promptIds.length >= model.maxModelLen) {
@@ -72,8 +77,10 @@ function render(prompt: Prompt, model: ModelText): Rendered {
 }
 
 /** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
-function encode(rendered: Extract<Rendered, { readonly text: string }>, model: ModelText): readonly number[] {
-  return model.tokenizer.encode(rendered.text, { addSpecialTokens: rendered.type === 'text' });
+async function encode({ type, text }: Extract<Rendered, { readonly text: string }>, model: ModelText): Promise<readonly number[]> {
+  const options = { addSpecialTokens: type === 'text' };
+  if (text.length <= LONG_TEXT_CHARS || !model.longTexts) return model.tokenizer.encode(text, options);
+  return model.longTexts.encode(text, options);
 }
 
 function checkedIds(ids: readonly number[], model: ModelText): readonly number[] {

@@ -2,10 +2,11 @@
  * A rank in a worker thread. The thread runs synchronously and sleeps on a shared counter when it has no work, so every message to it is
  * posted first and then counted: whoever sees the new count finds the message.
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker, type WorkerOptions } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Epoch } from '../core/ids.ts';
 import type { RunnerSpec } from '../engine/runner/create-runner.ts';
 import type { FromRank, RankPort, ToRank } from './rank-port.ts';
+import { startWorker } from './start-worker.ts';
 
 /** Plain data: what the thread builds its runner and its engine from. */
 export interface RankSpec {
@@ -30,10 +31,9 @@ export function spawnRankThread(spec: RankSpec): RankPort {
   const { port1: port, port2: threadPort } = new MessageChannel();
   const wake = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const counter = new Int32Array(wake);
-  const worker = startWorker({
+  const worker = startWorker('rank-worker', {
     workerData: { spec, port: threadPort, wake } satisfies RankWorkerData,
     transferList: [threadPort],
-    name: 'rank-0',
   });
   let isAskedToStop = false;
   let receive: (message: FromRank) => void = () => {};
@@ -64,12 +64,4 @@ export function spawnRankThread(spec: RankSpec): RankPort {
       void worker.terminate();
     },
   };
-}
-
-/** From the compiled files the thread's entry is a file. From the sources it needs tsx, which a thread does not inherit from its parent. */
-function startWorker(options: WorkerOptions): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./rank-worker.js', import.meta.url), options);
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const entry = JSON.stringify(new URL('./rank-worker.ts', import.meta.url).href);
-  return new Worker(`import(${tsx}).then(({ register }) => { register(); return import(${entry}); });`, { ...options, eval: true });
 }

@@ -22,7 +22,10 @@ function workload(): GenerateRequest[] {
 }
 
 let unfaultedWorkload: Promise<ReadResult[]> | undefined;
-const expectedOfWorkload = (): Promise<ReadResult[]> => (unfaultedWorkload ??= unfaulted(workload()));
+const expectedOfWorkload = (): Promise<ReadResult[]> => {
+  unfaultedWorkload ??= unfaulted(workload());
+  return unfaultedWorkload;
+};
 
 async function unfaulted(requests: readonly GenerateRequest[]): Promise<ReadResult[]> {
   const cluster = new Cluster({ engine: { maxNumSeqs: 16 } });

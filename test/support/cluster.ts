@@ -17,7 +17,10 @@ import { VirtualClock } from './virtual-clock.ts';
 const MODEL_DIR = new URL('../../models/troupe-mini', import.meta.url).pathname;
 let tokenizer: Tokenizer | undefined;
 /** troupe-mini's, loaded once. */
-export const testTokenizer = (): Tokenizer => (tokenizer ??= Tokenizer.load(MODEL_DIR));
+export const testTokenizer = (): Tokenizer => {
+  tokenizer ??= Tokenizer.load(MODEL_DIR);
+  return tokenizer;
+};
 
 export interface RunningGroup {
   readonly group: EngineGroup;
