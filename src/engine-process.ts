@@ -2,14 +2,14 @@
 import type { ChildLink } from './actors/child-main.ts';
 import { startEngineGroup } from './actors/engine-group.ts';
 import { spawnRankThread } from './actors/thread-rank.ts';
-import type { ChildSpec } from './child.ts';
+import type { ChildAssignment } from './child-assignment.ts';
 import { StartupError } from './core/errors.ts';
 import type { Epoch } from './core/ids.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { LocalTransport } from './transport/local-transport.ts';
 
-export async function runEngine({ plan, id, directory, logFormat }: ChildSpec, link: ChildLink): Promise<void> {
+export async function runEngine({ plan, id, directory, logFormat }: ChildAssignment, link: ChildLink): Promise<void> {
   const { config } = plan;
   const epoch: Epoch = [systemClock.now(), process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });

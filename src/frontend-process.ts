@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import type { ChildLink } from './actors/child-main.ts';
 import { createFrontend } from './actors/frontend.ts';
-import type { ChildSpec } from './child.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
+import type { ChildAssignment } from './child-assignment.ts';
 import type { Epoch } from './core/ids.ts';
 import { createApi } from './http/api.ts';
-import { serveHttp } from './http/serve-http.ts';
+import { serveHttp } from './http/uws-server.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -14,7 +14,10 @@ import { ChatTemplate } from './text/chat-template.ts';
 import { Tokenizer } from './text/tokenizer.ts';
 import { LocalTransport } from './transport/local-transport.ts';
 
-export async function runFrontend({ plan, id, directory, port, version, logFormat, startedAtSeconds }: ChildSpec, link: ChildLink): Promise<void> {
+export async function runFrontend(
+  { plan, id, directory, port, version, logFormat, startedAtSeconds }: ChildAssignment,
+  link: ChildLink,
+): Promise<void> {
   const { config } = plan;
   const epoch: Epoch = [systemClock.now(), process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });

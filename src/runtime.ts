@@ -1,0 +1,88 @@
+/** Composition root of `troupe serve`: plans, then supervises the frontends and the engine, each in a process of its own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { forkChild } from './actors/child-process.ts';
+import { type ChildSpec, createSupervisor } from './actors/supervisor.ts';
+import { CHILD_VARIABLE, type ChildAssignment } from './child-assignment.ts';
+import type { Config } from './config.ts';
+import { StartupError } from './core/errors.ts';
+import { probePort } from './free-port.ts';
+import { preflight } from './preflight.ts';
+import { createStartupLog } from './startup-log.ts';
+import { systemClock } from './system-clock.ts';
+import { createLogger } from './telemetry/logger.ts';
+
+export interface ServeOptions {
+  readonly config: Config;
+  readonly version: string;
+  /** The model that is served when none is named. */
+  readonly embeddedModel: string;
+  /** Lines for the log. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Serves until it is told to stop. @returns the exit code.
+ * @throws StartupError for everything that can be known before a process is started, or that a child reports in its first start.
+ */
+export async function serve({ config, version, embeddedModel, warnings }: ServeOptions): Promise<number> {
+  const plan = preflight(config, embeddedModel, process.env);
+  const port = await probePort(config.host, config.port);
+  const logFormat = config.logFormat === 'auto' ? (process.stdout.isTTY ? 'text' : 'json') : config.logFormat;
+  const logger = createLogger({ format: logFormat, level: config.logLevel, role: 'supervisor' });
+  for (const warning of warnings) logger.warn(warning);
+
+  const directory = mkdtempSync(join(tmpdir(), 'troupe-'));
+  const startedAtSeconds = Math.floor(systemClock.now() / 1000);
+  const common = { plan, directory, port, version, logFormat, startedAtSeconds } as const;
+  const startupLog = createStartupLog({ plan, version, address: addressOf(config.host, port), logFormat, logger });
+  let failure: string | null = null;
+  const supervisor = createSupervisor({
+    // Stopped in reverse: frontends drain first, while the engine still serves them.
+    children: [
+      child({ ...common, role: 'engine', id: 'engine-0' }),
+      ...Array.from({ length: config.workers }, (_, index) => child({ ...common, role: 'frontend', id: `frontend-${index}` })),
+    ],
+    clock: systemClock,
+    random: Math.random,
+    spawn: forkChild,
+    restarts: { maxRestarts: config.maxEngineRestarts },
+    drainGraceMs: config.timeoutGracefulShutdown === 0 ? null : config.timeoutGracefulShutdown * 1000,
+    onEvent: (event) => {
+      startupLog.tell(event);
+      if (event.type === 'ended') failure = event.message;
+    },
+  });
+  const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => supervisor.shutdown(signal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  try {
+    await supervisor.start();
+    const code = await supervisor.exited;
+    if (code === 2 && failure !== null) throw new StartupError(failure);
+    return code;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function child(assignment: ChildAssignment): ChildSpec {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  return {
+    name: assignment.id,
+    role: assignment.role,
+    isDrained: assignment.role === 'frontend',
+    launch: () => ({
+      modulePath: fileURLToPath(new URL(`./child${extension}`, import.meta.url)),
+      env: { [CHILD_VARIABLE]: JSON.stringify(assignment) },
+    }),
+  };
+}
+
+/** What a client on this machine types. */
+function addressOf(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
