@@ -1,0 +1,125 @@
+/** The whole API as one function from request to reply; uws-server.ts gives it a socket, tests call it in process. */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { TroupeError } from '../core/errors.ts';
+import { systemClock } from '../system-clock.ts';
+import { chatCompletions } from './chat-completions.ts';
+import { completions } from './completions.ts';
+import { errorReply, MethodNotAllowedError, statusOf } from './error-reply.ts';
+import { health, live, ready } from './health.ts';
+import type { HttpReply, HttpRequest } from './http-message.ts';
+import { metricsText } from './metrics-route.ts';
+import { listModels, MODELS_PATH, retrieveModel } from './models.ts';
+import { load, root, versionInfo } from './root.ts';
+import { match, type RequestContext, type Routes } from './routes.ts';
+import type { Services } from './services.ts';
+
+export interface ApiOptions extends Omit<Services, 'clock' | 'activeIds'> {
+  /** The real time unless a test has its own. */
+  readonly clock?: Clock;
+}
+
+export interface Api {
+  /** Never rejects: every failure is a reply. */
+  handle(request: HttpRequest): Promise<HttpReply>;
+  /** Longer bodies need not be kept: hand in null instead. */
+  readonly maxBodyBytes: number;
+}
+
+export function createApi(options: ApiOptions): Api {
+  const services: Services = { ...options, clock: options.clock ?? systemClock, activeIds: new Set() };
+  const routes: Routes = {
+    '/v1/chat/completions': { POST: chatCompletions(services) },
+    '/v1/completions': { POST: completions(services) },
+    [MODELS_PATH]: { GET: listModels(services) },
+    [`${MODELS_PATH}/*`]: { GET: retrieveModel(services) },
+    '/health': { GET: health(services) },
+    '/live': { GET: live() },
+    '/ready': { GET: ready(services) },
+    '/ping': { GET: health(services), POST: health(services) },
+    '/load': { GET: load(() => routes) },
+    '/metrics': { GET: metricsText(services) },
+    '/version': { GET: versionInfo(services) },
+    '/': { GET: root(services, () => routes) },
+  };
+  return { handle: (request) => handle(services, routes, request), maxBodyBytes: options.limits.maxBodyBytes };
+}
+
+async function handle(services: Services, routes: Routes, request: HttpRequest): Promise<HttpReply> {
+  const context = new Context(services, request);
+  const reply = await answer(services, routes, request, context);
+  if (typeof reply.body === 'string') context.observe(reply.status);
+  const isDraining = services.generator.readiness().state === 'draining';
+  const headers = { 'x-request-id': headerSafe(context.requestId), ...reply.headers, ...(isDraining && { connection: 'close' }) };
+  return { ...reply, headers };
+}
+
+async function answer(services: Services, routes: Routes, request: HttpRequest, context: Context): Promise<HttpReply> {
+  try {
+    const { handler, route } = match(routes, request.method, request.path);
+    context.route = route;
+    if (isGeneration(route) && request.method === 'POST') services.metrics.countReceived();
+    return await handler(request, context);
+  } catch (error) {
+    logFailure(services, request, context, error);
+    const reply = errorReply(error);
+    return error instanceof MethodNotAllowedError ? { ...reply, headers: { ...reply.headers, allow: error.allow } } : reply;
+  }
+}
+
+/** A refused generation is a fact of the day; anything unexpected is our bug. */
+function logFailure({ logger }: Services, request: HttpRequest, { requestId, route, hasLogged }: Context, error: unknown): void {
+  if (hasLogged) return;
+  const facts = { requestId, route };
+  if (request.signal.aborted) logger.info({ ...facts, finishReason: 'abort' }, 'request abandoned');
+  else if (!(error instanceof TroupeError)) logger.error({ ...facts, err: error }, 'request failed unexpectedly');
+  else {
+    const refusal = { ...facts, status: statusOf(error), errorCode: error.code, param: error.param, reason: error.message };
+    if (isGeneration(route)) logger.info(refusal, 'request refused');
+    else logger.debug(refusal, 'request refused');
+  }
+}
+
+function isGeneration(route: string): boolean {
+  return route === '/v1/chat/completions' || route === '/v1/completions';
+}
+
+/** Metric labels are a closed set, whatever a scanner sends. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);
+
+class Context implements RequestContext {
+  readonly arrivedAt: number;
+  requestId: string;
+  route = 'other';
+  hasLogged = false;
+  readonly #services: Services;
+  readonly #method: string;
+  readonly #isNamedByClient: boolean;
+
+  constructor(services: Services, { method, headers }: HttpRequest) {
+    const given = headers['x-request-id'];
+    this.#services = services;
+    this.#method = method;
+    this.#isNamedByClient = given !== undefined && /^[\x21-\x7e]{1,256}$/.test(given);
+    this.requestId = this.#isNamedByClient && given ? given : `req-${randomUUID()}`;
+    this.arrivedAt = services.clock.monotonic();
+  }
+
+  nameAfter(id: string): void {
+    if (!this.#isNamedByClient) this.requestId = id;
+  }
+
+  markLogged(): void {
+    this.hasLogged = true;
+  }
+
+  observe(status: number): void {
+    const seconds = (this.#services.clock.monotonic() - this.arrivedAt) / 1000;
+    this.#services.metrics.observeHttp({ method: METHODS.has(this.#method) ? this.#method : 'other', route: this.route, status, seconds });
+  }
+}
+
+/** An id may have a user's name in it; a header takes visible ASCII only. */
+function headerSafe(id: string): string {
+  return /^[\x21-\x7e]*$/.test(id) ? id : encodeURIComponent(Buffer.from(id).toString());
+}

@@ -1,0 +1,148 @@
+/** One generation request of the API, from acceptance to its single end: logged once, its id given back, whatever happens. */
+import { TroupeError } from '../core/errors.ts';
+import type { FinishReason, GenerateRequest, Generation, TextDelta, Usage } from '../core/generation.ts';
+import { logRequest } from '../telemetry/logger.ts';
+import { FieldError } from './error-reply.ts';
+import type { HttpRequest } from './http-message.ts';
+import { mergeSources } from './merge-deltas.ts';
+import type { RequestContext } from './routes.ts';
+import { requireServing, type Services } from './services.ts';
+import { addUsage } from './usage.ts';
+
+export interface RunOptions {
+  readonly id: string;
+  /** One per prompt; each with the same n. */
+  readonly requests: readonly GenerateRequest[];
+  readonly stream: boolean;
+}
+
+export class GenerationRun {
+  readonly id: string;
+  /** Seconds since 1970. */
+  readonly created: number;
+  /** What the reply calls the model. */
+  readonly model: string;
+  readonly numChoices: number;
+  readonly #services: Services;
+  readonly #options: RunOptions;
+  readonly #context: RequestContext;
+  readonly #generations: readonly Generation[];
+  readonly #finishReasons: FinishReason[] = [];
+  #firstTokenAt: number | null = null;
+  #hasEnded = false;
+
+  /**
+   * Resolves when every prompt was accepted.
+   * @throws TroupeError what `generate` refused one of them for; the others are aborted then.
+   */
+  static async start(services: Services, options: RunOptions, http: HttpRequest, context: RequestContext): Promise<GenerationRun> {
+    requireServing(services.generator);
+    const { activeIds, generator } = services;
+    if (activeIds.has(options.id)) {
+      throw new FieldError('invalid_value', `duplicated request_id: ${options.id} is still running.`, { param: 'request_id' });
+    }
+    activeIds.add(options.id);
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    if (http.signal.aborted) abort();
+    http.signal.addEventListener('abort', abort, { once: true });
+    try {
+      const generations = await Promise.all(options.requests.map((request) => generator.generate(request, controller.signal)));
+      const run = new GenerationRun(services, options, context, generations);
+      http.signal.addEventListener('abort', () => run.#end('abort'), { once: true });
+      if (http.signal.aborted) run.#end('abort');
+      return run;
+    } catch (error) {
+      activeIds.delete(options.id);
+      abort();
+      throw error;
+    }
+  }
+
+  private constructor(services: Services, options: RunOptions, context: RequestContext, generations: readonly Generation[]) {
+    this.id = options.id;
+    this.created = Math.floor(services.clock.now() / 1000);
+    this.model = services.generator.model.names[0] ?? 'default';
+    this.numChoices = options.requests.reduce((sum, request) => sum + request.n, 0);
+    this.#services = services;
+    this.#options = options;
+    this.#context = context;
+    this.#generations = generations;
+  }
+
+  /** Of the prompt that this choice belongs to. */
+  promptTokenIds(choice: number): readonly number[] {
+    return this.#generations[Math.floor(choice / this.#choicesPerPrompt)]?.promptTokenIds ?? [];
+  }
+
+  /** Counts so far, over all prompts and choices. */
+  usage(): Usage {
+    return this.#generations.map((generation) => generation.usage()).reduce(addUsage);
+  }
+
+  /**
+   * Everything that waited, joined, with `choice` counted over all prompts. To be iterated once; its end, failure or abandonment is
+   * the end of the run.
+   */
+  async *deltas(): AsyncGenerator<readonly TextDelta[]> {
+    try {
+      for await (const batch of this.#source()) {
+        for (const delta of batch) this.#note(delta);
+        yield batch;
+      }
+      this.#end(null);
+    } catch (error) {
+      this.#end('error', error);
+      throw error;
+    } finally {
+      this.#end('abort');
+    }
+  }
+
+  #source(): AsyncIterable<readonly TextDelta[]> {
+    const [first] = this.#generations;
+    if (this.#generations.length === 1 && first) return first.deltas;
+    return mergedChoices(this.#generations, this.#choicesPerPrompt);
+  }
+
+  get #choicesPerPrompt(): number {
+    return this.#options.requests[0]?.n ?? 1;
+  }
+
+  #note(delta: TextDelta): void {
+    if (delta.tokenIds.length > 0) this.#firstTokenAt ??= this.#services.clock.monotonic();
+    if (delta.finishReason !== null) this.#finishReasons.push(delta.finishReason);
+  }
+
+  /** The first call counts: log line, metrics, id free again. */
+  #end(early: 'abort' | 'error' | null, error?: unknown): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const { activeIds, clock, logger } = this.#services;
+    const { arrivedAt, route } = this.#context;
+    activeIds.delete(this.id);
+    const isOurs = error !== undefined && !(error instanceof TroupeError);
+    if (isOurs) logger.error({ requestId: this.id, route, err: error }, 'request failed unexpectedly');
+    const errorCode = error instanceof TroupeError ? error.code : 'internal_error';
+    logRequest(logger, {
+      requestId: this.id,
+      route,
+      stream: this.#options.stream,
+      numChoices: this.numChoices,
+      usage: this.usage(),
+      ttftMs: this.#firstTokenAt === null ? null : this.#firstTokenAt - arrivedAt,
+      e2eMs: clock.monotonic() - arrivedAt,
+      finishReasons: early === null ? this.#finishReasons : [...this.#finishReasons, early],
+      ...(error !== undefined && { errorCode }),
+    });
+    this.#context.markLogged();
+    if (this.#options.stream) this.#context.observe(200);
+  }
+}
+
+async function* mergedChoices(generations: readonly Generation[], perPrompt: number): AsyncGenerator<readonly TextDelta[]> {
+  const sources = generations.map((generation) => generation.deltas);
+  for await (const batch of mergeSources(sources)) {
+    yield batch.map(([prompt, delta]) => ({ ...delta, choice: prompt * perPrompt + delta.choice }));
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * HTTP on a socket: uWebSockets.js around an Api. The only file that imports it, and these are its rules: the request object lives
+ * only inside the callback and body chunks only until theirs returns, so both are copied; `onAborted` is attached at once and the
+ * response is never touched after it; writes outside the first callback are corked.
+ */
+
+import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest, us_listen_socket } from 'uWebSockets.js';
+import { createServer } from 'node:net';
+import { StartupError } from '../core/errors.ts';
+import type { Api } from './api.ts';
+import { errorReply } from './error-reply.ts';
+import type { HttpReply, HttpRequest } from './http-message.ts';
+import { readBody } from './uws-body.ts';
+import { writeHead } from './uws-head.ts';
+import { StreamWriter } from './uws-stream.ts';
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 picks a free one. */
+  readonly port: number;
+  /** Refuse a port that someone else listens on; without it, several processes may share one (SO_REUSEPORT). */
+  readonly exclusive: boolean;
+}
+
+export interface HttpServer {
+  /** The real one, also when 0 was asked for. */
+  readonly port: number;
+  /** From now on every reply closes its connection, so that clients find another server. New requests are still answered. */
+  drain(): void;
+  /** Stops listening and resolves when every reply under way has ended. */
+  close(): Promise<void>;
+  /** Stops listening and cuts every connection. */
+  closeNow(): void;
+}
+
+/**
+ * How often waiting streams are looked after. Below the 10 s after which uWebSockets.js cuts a connection whose client takes
+ * nothing: a stream that waits for its client is our business (uws-stream.ts).
+ */
+const CARE_INTERVAL_MS = 4000;
+
+/** @throws StartupError when the port cannot be had, saying why. */
+export async function serveHttp(api: Api, options: ListenOptions): Promise<HttpServer> {
+  const uws = await loadUws();
+  const app = uws.App();
+  const server = new UwsServer(app, api);
+  const mode = options.exclusive ? uws.LIBUS_LISTEN_EXCLUSIVE_PORT : 0;
+  const socket = await new Promise<us_listen_socket | false>((resolve) => app.listen(options.host, options.port, mode, resolve));
+  if (!socket) throw new StartupError(await whyNotListening(options));
+  return server.listening(uws.us_socket_local_port(socket), () => uws.us_listen_socket_close(socket));
+}
+
+/** What the package has and its types lack: the constant, and `listen` with a host and a mode. */
+type App = Omit<TemplatedApp, 'listen'> & {
+  listen(host: string, port: number, mode: number, done: (socket: us_listen_socket | false) => void): TemplatedApp;
+};
+type Uws = Omit<typeof import('uWebSockets.js'), 'App'> & { App(): App; readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number };
+
+/** The package comes in two versions, one per range of Node's binary interface. */
+async function loadUws(): Promise<Uws> {
+  const major = Number(process.versions.node.split('.')[0]);
+  return (await (major >= 24 ? import('uWebSockets.js-node24') : import('uWebSockets.js'))) as unknown as Uws;
+}
+
+/** uWebSockets.js only says no; the operating system says why. */
+async function whyNotListening({ host, port }: ListenOptions): Promise<string> {
+  const code = await new Promise<string>((resolve) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve('EADDRINUSE')));
+  });
+  switch (code) {
+    case 'EADDRINUSE':
+      return `Port ${port} on ${host} is in use: stop what listens there, or choose another with --port (0 = any free one).`;
+    case 'EACCES':
+      return `Port ${port} on ${host} is not permitted for this user: choose one above 1023 with --port.`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `This machine has no address ${host}: choose another with --host (0.0.0.0 = all).`;
+    default:
+      return `Cannot listen on ${host}:${port} (${code}).`;
+  }
+}
+
+class UwsServer {
+  readonly #app: App;
+  readonly #api: Api;
+  readonly #streams = new Set<StreamWriter>();
+  readonly #care: NodeJS.Timeout;
+  #numOpen = 0;
+  #isDraining = false;
+  #onIdle: (() => void) | null = null;
+
+  constructor(app: App, api: Api) {
+    this.#app = app;
+    this.#api = api;
+    app.any('/*', (response, request) => this.#receive(response, request));
+    this.#care = setInterval(() => {
+      for (const stream of this.#streams) stream.care();
+    }, CARE_INTERVAL_MS);
+    this.#care.unref();
+  }
+
+  listening(port: number, stopListening: () => void): HttpServer {
+    let isListening = true;
+    const stop = () => {
+      if (isListening) stopListening();
+      isListening = false;
+    };
+    const closeNow = () => {
+      stop();
+      clearInterval(this.#care);
+      this.#app.close();
+    };
+    return {
+      port,
+      drain: () => {
+        this.#isDraining = true;
+      },
+      close: async () => {
+        this.#isDraining = true;
+        stop();
+        if (this.#numOpen > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+        closeNow();
+      },
+      closeNow,
+    };
+  }
+
+  #receive(response: HttpResponse, uwsRequest: UwsRequest): void {
+    const abort = new AbortController();
+    response.onAborted(() => abort.abort());
+    const head = {
+      method: uwsRequest.getCaseSensitiveMethod(),
+      path: uwsRequest.getUrl(),
+      query: uwsRequest.getQuery() ?? '',
+      headers: copyHeaders(uwsRequest),
+      signal: abort.signal,
+    };
+    this.#numOpen++;
+    readBody(response, head, this.#api.maxBodyBytes, (body) => void this.#answer(response, { ...head, body }));
+    abort.signal.addEventListener('abort', () => this.#closed(), { once: true });
+  }
+
+  async #answer(response: HttpResponse, request: HttpRequest): Promise<void> {
+    // The API never rejects; if it did, the client would still get an answer.
+    const reply = await this.#api.handle(request).catch(errorReply);
+    if (request.signal.aborted) return leave(reply);
+    const closes = this.#isDraining || reply.headers.connection === 'close';
+    if (typeof reply.body === 'string') {
+      sendWhole(response, reply, request.method === 'HEAD', closes);
+      return this.#closed();
+    }
+    const writer = new StreamWriter(response, request.signal);
+    this.#streams.add(writer);
+    await writer.send(reply, reply.body, closes);
+    this.#streams.delete(writer);
+    if (!request.signal.aborted) this.#closed();
+  }
+
+  #closed(): void {
+    this.#numOpen--;
+    if (this.#numOpen === 0) this.#onIdle?.();
+  }
+}
+
+function copyHeaders(request: UwsRequest): Record<string, string> {
+  const headers: Record<string, string> = Object.create(null);
+  request.forEach((name, value) => {
+    headers[name] = value;
+  });
+  return headers;
+}
+
+/** The client left while the reply was made: a stream's source must hear of it. */
+function leave(reply: HttpReply): void {
+  if (typeof reply.body !== 'string')
+    reply.body[Symbol.asyncIterator]()
+      .return?.()
+      ?.catch(() => {});
+}
+
+function sendWhole(response: HttpResponse, reply: HttpReply, isHead: boolean, closes: boolean): void {
+  response.cork(() => {
+    writeHead(response, reply, false);
+    const body = reply.body as string;
+    // A length of our own: with one given to `endWithoutBody`, the response would wait for that many bytes.
+    if (isHead) response.writeHeader('content-length', String(Buffer.byteLength(body)));
+    if (isHead || reply.status === 204) response.endWithoutBody(undefined, closes);
+    else response.end(body, closes);
+  });
+}
