@@ -56,8 +56,12 @@ export interface EngineGroup {
   stop(): Promise<void>;
 }
 
-interface GroupContext {
+interface GroupInput {
   readonly rank: RankInput;
+  readonly onLoading: (stage: string, fraction: number) => void;
+}
+
+interface GroupContext extends GroupInput {
   readonly facts: RankFacts | null;
   readonly failure: { readonly message: string; readonly isStartupError: boolean } | null;
 }
@@ -65,18 +69,21 @@ interface GroupContext {
 type GroupEvent = RankReport | { readonly type: 'drain' } | { readonly type: 'quiet' } | { readonly type: 'stop' };
 
 const groupMachine = setup({
-  types: { context: {} as GroupContext, events: {} as GroupEvent, input: {} as { readonly rank: RankInput } },
+  types: { context: {} as GroupContext, events: {} as GroupEvent, input: {} as GroupInput },
   actors: { rank: rankMachine },
   actions: {
     noteFacts: assign(({ context, event }) => (event.type === 'rank.ready' ? { facts: event.facts } : context)),
     noteFailure: assign(({ context, event }) =>
       event.type === 'rank.failed' ? { failure: { message: event.message, isStartupError: event.isStartupError } } : context,
     ),
+    tellProgress: ({ context, event }) => {
+      if (event.type === 'rank.loading') context.onLoading(event.stage, event.fraction);
+    },
     stopRank: sendTo('rank', { type: 'stop' }),
   },
 }).createMachine({
   id: 'engineGroup',
-  context: ({ input }) => ({ rank: input.rank, facts: null, failure: null }),
+  context: ({ input }) => ({ ...input, facts: null, failure: null }),
   invoke: {
     id: 'rank',
     src: 'rank',
@@ -92,8 +99,16 @@ const groupMachine = setup({
     'rank.failed': { target: '.failed', actions: 'noteFailure' },
   },
   states: {
-    starting: { on: { 'rank.loading': 'loading', 'rank.ready': { target: 'serving', actions: 'noteFacts' }, drain: 'drained' } },
-    loading: { on: { 'rank.ready': { target: 'serving', actions: 'noteFacts' }, drain: 'drained' } },
+    starting: {
+      on: {
+        'rank.loading': { target: 'loading', actions: 'tellProgress' },
+        'rank.ready': { target: 'serving', actions: 'noteFacts' },
+        drain: 'drained',
+      },
+    },
+    loading: {
+      on: { 'rank.loading': { actions: 'tellProgress' }, 'rank.ready': { target: 'serving', actions: 'noteFacts' }, drain: 'drained' },
+    },
     serving: { on: { drain: 'draining' } },
     draining: { on: { quiet: 'drained' } },
     drained: {},
@@ -122,7 +137,10 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
     onQuieter: () => tellWhenQuiet(),
     onDrainRequest: () => group.send({ type: 'drain' }),
   });
-  const group = createActor(groupMachine, { clock, input: { rank: { port, onTurn: (turn) => desk.deliver(turn) } } });
+  const group = createActor(groupMachine, {
+    clock,
+    input: { rank: { port, onTurn: (turn) => desk.deliver(turn) }, onLoading: options.onLoading ?? (() => {}) },
+  });
   const beats = repeat(clock, beatMs, () => {
     desk.tick();
     tellWhenQuiet();

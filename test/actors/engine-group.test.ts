@@ -266,6 +266,17 @@ test('a group that drains before it served is drained at once', async () => {
   assert.equal(engine.group.state, 'drained');
 });
 
+test('loading progress is told as the rank reports it', async () => {
+  const cluster = new Cluster();
+  const progress: [string, number][] = [];
+  const engine = cluster.startEngine('engine-0', { onLoading: (stage, fraction) => void progress.push([stage, fraction]) });
+  await cluster.clock.untilSettled(engine.group.ready);
+  assert.deepEqual(progress, [
+    ['weights', 0],
+    ['weights', 0.5],
+  ]);
+});
+
 test('stopping ends the rank, rejects whoever waits for it to serve, and leaves no timer', async () => {
   const cluster = new Cluster();
   const engine = cluster.startEngine('engine-0', { loadMs: 1000 });

@@ -65,13 +65,14 @@ export class Cluster {
       readonly stepMs?: number;
       readonly fingerprint?: string;
       readonly startupError?: string;
+      readonly onLoading?: (stage: string, fraction: number) => void;
       readonly knobs?: EngineKnobs;
     } = {},
   ): RunningGroup {
     const epoch: Epoch = [this.#incarnation++, 7];
     const peerId = `${engineId}-${epoch[0]}`;
     const transport = this.#connect(peerId);
-    const { knobs, ...timing } = options;
+    const { knobs, onLoading = () => {}, ...timing } = options;
     const sizes = {
       maxNumSeqs: 8,
       maxModelLen: this.#options.maxModelLen ?? 256,
@@ -89,6 +90,7 @@ export class Cluster {
       log: silentLog,
       maxNumSeqs: all.maxNumSeqs,
       spawnRank: () => rank,
+      onLoading,
     });
     return { group, rank, peerId, epoch, transport };
   }

@@ -33,6 +33,7 @@ export class InProcessRank implements RankPort {
     options.clock.setTimeout(
       () => {
         if (this.#isOver) return;
+        this.#tell({ type: 'loading', stage: 'weights', fraction: 0 });
         this.#tell({ type: 'loading', stage: 'weights', fraction: 0.5 });
         options.clock.setTimeout(() => this.#ready(), (options.loadMs ?? 10) / 2);
       },
