@@ -99,12 +99,15 @@ const textPart = z.looseObject({ type: z.literal('text', 'Only parts of type "te
 const message = z.looseObject(
   {
     role: text.min(1, 'String should have at least 1 character'),
-    content: z.unknown().superRefine((content, context) => {
-      if (content === undefined || content === null || typeof content === 'string') return;
-      const parts = Array.isArray(content) ? z.array(textPart).safeParse(content) : null;
-      if (!parts) context.addIssue({ code: 'custom', message: 'Input should be a valid string or a list of parts' });
-      for (const issue of parts?.error?.issues ?? []) context.addIssue({ code: 'custom', message: issue.message, path: issue.path });
-    }),
+    content: z
+      .unknown()
+      .superRefine((content, context) => {
+        if (content === null || typeof content === 'string') return;
+        const parts = Array.isArray(content) ? z.array(textPart).safeParse(content) : null;
+        if (!parts) context.addIssue({ code: 'custom', message: 'Input should be a valid string or a list of parts' });
+        for (const issue of parts?.error?.issues ?? []) context.addIssue({ code: 'custom', message: issue.message, path: issue.path });
+      })
+      .optional(),
   },
   'Input should be a valid dictionary',
 );
