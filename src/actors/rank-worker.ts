@@ -22,7 +22,7 @@ try {
 }
 
 function run(): void {
-  tell({ type: 'loading', stage: 'weights', fraction: 0 });
+  tell({ type: 'loading', stage: 'loading weights', fraction: 0 });
   const { runner, numBlocks, fingerprint } = createRunner(spec.runner, (progress) => tell({ type: 'loading', ...progress }));
   try {
     const engine = new Engine({
