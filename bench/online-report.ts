@@ -13,7 +13,7 @@ export function printOnline(metrics: RunMetrics, goals: readonly LatencyGoal[]):
     ['Output tokens per second', formatNumber(metrics.outputThroughput)],
     ['Output tokens per second, best second', formatNumber(metrics.peakOutputThroughput)],
     ['Prompt and output tokens per second', formatNumber(metrics.totalThroughput)],
-    ['Requests under way, at most', String(metrics.peakConcurrency)],
+    ['Requests under way within one second, at most', String(metrics.peakConcurrency)],
   ];
   if (metrics.requestGoodput !== null && metrics.tokenGoodput !== null) {
     const limits = goals.map((goal) => `${goal.metric} ≤ ${goal.limitMs} ms`).join(', ');
