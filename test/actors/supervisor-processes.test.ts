@@ -12,7 +12,7 @@ class SupervisorProcess {
   readonly process: ChildProcess;
   readonly exited: Promise<[code: number | null, signal: string | null]>;
   readonly events: SupervisorEvent[] = [];
-  #onEvent = (): void => {};
+  #waiting: (() => void)[] = [];
 
   constructor(t: TestContext, children: readonly [name: string, mode: string][]) {
     this.process = spawn(process.execPath, ['--import', 'tsx', 'test/support/supervisor-process.ts', JSON.stringify(children)], {
@@ -26,16 +26,20 @@ class SupervisorProcess {
     if (!this.process.stdout) throw new Error('no stdout');
     createInterface({ input: this.process.stdout }).on('line', (line) => {
       this.events.push(JSON.parse(line) as SupervisorEvent);
-      this.#onEvent();
+      for (const wake of this.#waiting.splice(0)) wake();
     });
   }
 
-  /** The n-th ready (counting from 1) of this child. */
+  /** Once the claim about the events holds. */
+  async until(claim: () => boolean): Promise<void> {
+    while (!claim()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** The process id with which this child was ready for the n-th time, counting from 1. */
   async ready(name: string, n = 1): Promise<number> {
-    const find = (): Ready | undefined =>
-      this.events.filter((event) => event.type === 'child.ready' && event.name === name)[n - 1] as Ready;
-    while (!find()) await new Promise<void>((resolve) => (this.#onEvent = resolve));
-    return Number(find()?.facts.pid);
+    const readies = (): Ready[] => this.events.filter((event) => event.type === 'child.ready').filter((event) => event.name === name);
+    await this.until(() => readies().length >= n);
+    return Number(readies()[n - 1]?.facts.pid);
   }
 }
 
@@ -88,7 +92,7 @@ test('a second signal kills children that do not stop; exit code 143', async (t)
   const engine = await supervisor.ready('engine-0');
   const killNow = (): boolean => process.kill(supervisor.process.pid as number, 'SIGTERM');
   killNow();
-  while (!supervisor.events.some(({ type }) => type === 'draining')) await once(supervisor.process.stdout as never, 'data');
+  await supervisor.until(() => supervisor.events.some(({ type }) => type === 'draining'));
   killNow();
   assert.deepEqual(await supervisor.exited, [143, null]);
   assert.ok(!isAlive(engine));
