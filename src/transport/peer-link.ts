@@ -4,7 +4,18 @@
  */
 import type { Socket } from 'node:net';
 import { PatternMap } from './subject-patterns.ts';
-import { decodeHello, EMPTY, encodeHello, type Hello, WIRE_VERSION, WireKind, type WireMessage, WireReader, wireHeader } from './wire.ts';
+import {
+  decodeHello,
+  EMPTY,
+  encodeHello,
+  type Hello,
+  WIRE_VERSION,
+  WireError,
+  WireKind,
+  type WireMessage,
+  WireReader,
+  wireHeader,
+} from './wire.ts';
 
 export interface PeerLinkOptions {
   readonly socket: Socket;
@@ -34,7 +45,7 @@ export class PeerLink {
       try {
         reader.push(chunk, (message) => this.#receive(message));
       } catch (error) {
-        if (!(error instanceof Error) || error.name !== 'ProtocolError') throw error;
+        if (!(error instanceof WireError)) throw error; // a handler's, and none of the peer's business
         this.end(error.message);
       }
     });

@@ -5,8 +5,6 @@
  *
  * A kind that the receiver does not know is skipped.
  */
-import { ProtocolError } from './protocol-error.ts';
-
 export const WIRE_VERSION = 1;
 const HEADER_BYTES = 11;
 
@@ -39,6 +37,11 @@ export interface Hello {
   readonly isKnock: boolean;
 }
 
+/** Bytes that are not this layout: the connection is of no use any more. */
+export class WireError extends Error {
+  override readonly name = 'WireError';
+}
+
 export const EMPTY = new Uint8Array(0);
 
 /** Everything before the payload, which is written behind it without a copy. */
@@ -55,17 +58,17 @@ export function wireHeader(kind: number, requestId: number, subject: string, pay
 
 export const encodeHello = (hello: Hello): Uint8Array => Buffer.from(JSON.stringify(hello));
 
-/** @throws ProtocolError */
+/** @throws WireError */
 export function decodeHello(payload: Uint8Array): Hello {
   let hello: Partial<Hello> | null;
   try {
     hello = JSON.parse(Buffer.from(payload).toString()) as Partial<Hello> | null;
   } catch (error) {
-    throw new ProtocolError('malformed', 'A local connection that does not begin with a greeting.', error);
+    throw new WireError('a local connection that does not begin with a greeting', { cause: error });
   }
   if (hello?.wireVersion !== WIRE_VERSION)
-    throw new ProtocolError('version', `Local wire version ${hello?.wireVersion}; this process speaks ${WIRE_VERSION}.`);
-  if (!Array.isArray(hello.patterns)) throw new ProtocolError('malformed', 'A greeting without subscriptions.');
+    throw new WireError(`local wire version ${hello?.wireVersion}, where this process speaks ${WIRE_VERSION}`);
+  if (!Array.isArray(hello.patterns)) throw new WireError('a greeting without subscriptions');
   return { wireVersion: WIRE_VERSION, patterns: hello.patterns, isKnock: hello.isKnock === true };
 }
 
@@ -82,7 +85,7 @@ export class WireReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** @throws ProtocolError: nothing more can be read from this stream. */
+  /** @throws WireError: nothing more can be read from this stream. */
   push(chunk: Uint8Array, onMessage: (message: WireMessage) => void): void {
     this.#chunks.push(chunk);
     this.#numBytes += chunk.byteLength;
@@ -93,8 +96,7 @@ export class WireReader {
     this.#needed = 4;
     while (bytes.byteLength - at >= 4) {
       const length = bytes.readUInt32LE(at);
-      if (length < HEADER_BYTES - 4 || length > this.#maxBytes + HEADER_BYTES)
-        throw new ProtocolError('malformed', `A local message of ${length} bytes.`);
+      if (length < HEADER_BYTES - 4 || length > this.#maxBytes + HEADER_BYTES) throw new WireError(`a local message of ${length} bytes`);
       this.#needed = 4 + length;
       if (bytes.byteLength - at < this.#needed) break;
       onMessage(readMessage(bytes, at, length));
@@ -109,7 +111,7 @@ export class WireReader {
 function readMessage(bytes: Buffer, at: number, length: number): WireMessage {
   const subjectLength = bytes.readUInt16LE(at + 9);
   const payloadAt = at + HEADER_BYTES + subjectLength;
-  if (payloadAt > at + 4 + length) throw new ProtocolError('malformed', 'A local message shorter than its subject.');
+  if (payloadAt > at + 4 + length) throw new WireError('a local message shorter than its subject');
   return {
     kind: bytes.readUInt8(at + 4),
     requestId: bytes.readUInt32LE(at + 5),
