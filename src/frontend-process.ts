@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ChildLink } from './actors/child-main.ts';
 import { createFrontend } from './actors/frontend.ts';
+import { LongTextEncoder } from './actors/long-text-encoder.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import type { ChildAssignment } from './child-assignment.ts';
 import type { Epoch } from './core/ids.ts';
@@ -24,7 +25,9 @@ export async function runFrontend(
   const metrics = createMetrics();
   const { generation, config: model } = inspectCheckpoint(plan.modelDir);
   const { eosTokenIds, ...defaults } = generation;
+  const longTexts = new LongTextEncoder(plan.modelDir);
   const text = {
+    longTexts,
     tokenizer: Tokenizer.load(plan.modelDir),
     chatTemplate: ChatTemplate.load(plan.modelDir),
     maxModelLen: plan.maxModelLen,

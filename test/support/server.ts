@@ -112,8 +112,9 @@ export class Server {
 
   /** Ends every process of the server at once. */
   kill(): void {
-    for (const child of this.process.exitCode === null ? this.children() : []) tryKill(child.pid);
-    if (this.process.exitCode === null && this.process.signalCode === null) tryKill(this.process.pid!);
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return; // its children end with it
+    for (const child of this.children()) tryKill(child.pid);
+    tryKill(this.process.pid!);
   }
 
   /** Lets the output arrive; throws when the server is gone. */
