@@ -151,9 +151,9 @@ class UwsServer {
       sendWhole(response, reply, request.method === 'HEAD', closes);
       return this.#closed();
     }
-    const writer = new StreamWriter(response, request.signal);
+    const writer = new StreamWriter(response, request.signal, reply, closes);
     this.#streams.add(writer);
-    await writer.send(reply, reply.body, closes);
+    await writer.send(reply.body);
     this.#streams.delete(writer);
     if (!request.signal.aborted) this.#closed();
   }
@@ -181,12 +181,16 @@ function leave(reply: HttpReply): void {
 }
 
 function sendWhole(response: HttpResponse, reply: HttpReply, isHead: boolean, closes: boolean): void {
+  const body = reply.body as string;
+  const hasBody = !isHead && reply.status !== 204;
   response.cork(() => {
-    writeHead(response, reply, false);
-    const body = reply.body as string;
+    writeHead(response, reply, closes && !hasBody);
+    if (hasBody) {
+      response.end(body, closes);
+      return;
+    }
     // A length of our own: with one given to `endWithoutBody`, the response would wait for that many bytes.
     if (isHead) response.writeHeader('content-length', String(Buffer.byteLength(body)));
-    if (isHead || reply.status === 204) response.endWithoutBody(undefined, closes);
-    else response.end(body, closes);
+    response.endWithoutBody();
   });
 }

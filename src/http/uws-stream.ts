@@ -16,14 +16,19 @@ const MAX_STALLED_CARES = 150;
 export class StreamWriter {
   readonly #response: HttpResponse;
   readonly #signal: AbortSignal;
+  /** Sent with the first piece: uWebSockets.js ends the headers only then, and one packet is better than two. */
+  #pendingHead: (() => void) | null;
   #wake: (() => void) | null = null;
+  readonly #closes: boolean;
   #isBlocked = false;
   #numSilentCares = 0;
   #numStalledCares = 0;
 
-  constructor(response: HttpResponse, signal: AbortSignal) {
+  constructor(response: HttpResponse, signal: AbortSignal, head: HttpReply, closes: boolean) {
     this.#response = response;
     this.#signal = signal;
+    this.#pendingHead = () => writeHead(response, head, closes);
+    this.#closes = closes;
     // Always registered: without a handler, uWebSockets.js would start its idle timer when the buffer has drained.
     response.onWritable(() => {
       this.#unblock();
@@ -33,10 +38,7 @@ export class StreamWriter {
   }
 
   /** Resolves when the stream has ended or the client is gone. A source that fails ends the connection. */
-  async send(head: HttpReply, pieces: AsyncIterable<string>, closes: boolean): Promise<void> {
-    this.#response.cork(() => {
-      writeHead(this.#response, head, closes);
-    });
+  async send(pieces: AsyncIterable<string>): Promise<void> {
     const iterator = pieces[Symbol.asyncIterator]();
     // The source may wait for a long time; it must hear at once that nobody reads any more.
     this.#signal.addEventListener('abort', () => void iterator.return?.()?.catch(() => {}), { once: true });
@@ -48,7 +50,10 @@ export class StreamWriter {
         if (!this.#write(value)) await this.#untilWritable();
         if (this.#signal.aborted) return;
       }
-      this.#response.cork(() => this.#response.end(undefined, closes));
+      this.#response.cork(() => {
+        this.#sendHead();
+        this.#response.end(undefined, this.#closes);
+      });
     } catch {
       // The source tells failures inside the stream; one that it throws leaves only the broken connection to tell.
       if (!this.#signal.aborted) this.#response.close();
@@ -80,11 +85,17 @@ export class StreamWriter {
   #write(piece: string): boolean {
     let isTaken = true;
     this.#response.cork(() => {
+      this.#sendHead();
       isTaken = this.#response.write(piece);
     });
     this.#numSilentCares = 0;
     this.#isBlocked = !isTaken && !this.#signal.aborted;
     return isTaken;
+  }
+
+  #sendHead(): void {
+    this.#pendingHead?.();
+    this.#pendingHead = null;
   }
 
   async #untilWritable(): Promise<void> {
