@@ -10,7 +10,8 @@ import type { Weights } from '../../checkpoint/weights.ts';
 import { type HeadAxis, type LinearWeights, storedConstant } from './linear.ts';
 import { MICROSOFT, ONNX_TYPE, type OnnxWriter } from './onnx-writer.ts';
 
-export function storedLinear(config: ModelConfig, weights: Weights): LinearWeights {
+/** `hasFusedMatMul`: the provider multiplies with a transposed matrix; else the weights are transposed while the session loads. */
+export function storedLinear(config: ModelConfig, weights: Weights, hasFusedMatMul: boolean): LinearWeights {
   const tensors = new Map<string, { tensor: StoredTensor; headAxis: HeadAxis }>();
   for (const [i, layer] of weights.layers.entries()) {
     for (const key of ['q', 'k', 'v'] as const) tensors.set(`layers.${i}.${key}`, { tensor: layer[key].weight, headAxis: 'rows' });
@@ -30,7 +31,9 @@ export function storedLinear(config: ModelConfig, weights: Weights): LinearWeigh
       const float =
         stored.type === 'float32' ? stored.name : graph.node('Cast', [stored.name], `${key}.f32`, { to: BigInt(ONNX_TYPE.float32) });
       const weight = headAxis === null ? float : padWeight(graph, float, key, headAxis, tensor.shape, config);
-      return graph.node('FusedMatMul', [input, weight], `${key}.out`, { transB: 1n }, MICROSOFT);
+      if (hasFusedMatMul) return graph.node('FusedMatMul', [input, weight], `${key}.out`, { transB: 1n }, MICROSOFT);
+      const transposed = graph.node('Transpose', [weight], `${key}.transposed`, { perm: [1n, 0n] });
+      return graph.node('MatMul', [input, transposed], `${key}.out`);
     },
   };
 }

@@ -14,6 +14,8 @@ import { buildDecoder } from '../graph/decoder.ts';
 import type { LinearWeights } from '../graph/linear.ts';
 import { quantizedLinear } from '../graph/quantized-linear.ts';
 import { storedLinear } from '../graph/stored-linear.ts';
+import { DeviceKvStore } from './device-kv-store.ts';
+import type { KvShape } from './kv-cache.ts';
 import { KvStore } from './kv-store.ts';
 import type { KvLayout, ModelRunner } from './model-runner.ts';
 import { OrtApi } from './ort-api.ts';
@@ -54,8 +56,11 @@ export interface CreatedRunner {
   readonly fingerprint: string;
 }
 
-/** Longest run of a prefill chunk. */
-const MAX_PREFILL_TOKENS = 256;
+/**
+ * Longest run of a prefill chunk, in tokens. On a CPU longer ones are no faster, and need more scratch memory. On WebGPU the attention
+ * kernel for 32 tokens and more gives wrong results where subgroups are 4 wide (seen with ONNX Runtime 1.30 under SwiftShader).
+ */
+const MAX_PREFILL_TOKENS: Readonly<Record<Device, number>> = { cpu: 256, cuda: 2048, webgpu: 31 };
 
 /** @throws StartupError for what the operator can mend, RunnerError for what the library reports. */
 export function createRunner(spec: RunnerSpec, onProgress: (progress: LoadProgress) => void = () => {}): CreatedRunner {
@@ -82,7 +87,7 @@ export function createRunner(spec: RunnerSpec, onProgress: (progress: LoadProgre
     ...(spec.profilePrefix !== undefined && { profilePrefix: spec.profilePrefix }),
   });
   onProgress({ stage: 'loading weights', fraction: 1 });
-  const store = new KvStore({
+  const shape: KvShape = {
     numLayers: config.numLayers,
     numKvHeads: config.numKvHeads,
     headDim: headLayout(config).paddedHeadDim,
@@ -91,13 +96,13 @@ export function createRunner(spec: RunnerSpec, onProgress: (progress: LoadProgre
     blockSize,
     numPoolBlocks: numBlocks,
     budgetBytes: spec.kvCacheMemoryBytes,
-  });
+  };
   const runner = new OrtModelRunner({
     session,
-    store,
+    cache: spec.device === 'cpu' ? new KvStore(shape) : new DeviceKvStore(shape),
     vocabSize: config.vocabSize,
     hiddenSize: config.hiddenSize,
-    maxPrefillTokens: Math.min(MAX_PREFILL_TOKENS, spec.maxNumBatchedTokens),
+    maxPrefillTokens: Math.min(MAX_PREFILL_TOKENS[spec.device], spec.maxNumBatchedTokens),
   });
   return { runner, numBlocks, fingerprint: fingerprint(spec, checkpoint, api.version) };
 }
@@ -111,7 +116,7 @@ function linearWeights(
   const { config, weights } = checkpoint;
   if (spec.quantization === 'none') {
     const tensors = [weights.embedding, ...linearLayers(weights).map(({ weight }) => weight)];
-    return { linear: storedLinear(config, weights), files: tensors.map(({ file }) => file) };
+    return { linear: storedLinear(config, weights, spec.device !== 'webgpu'), files: tensors.map(({ file }) => file) };
   }
   const stage = `quantising to ${spec.quantization}`;
   const cacheDir = spec.cacheDir ?? defaultCacheDir();

@@ -1,14 +1,14 @@
 /** One run for all sequences of a step that compute a single token. Everything native is made once per batch size. */
 import type { StepSequence } from '../step.ts';
 import { GraphIo, type GraphNames, graphNames, INPUT, OUTPUT } from './graph-io.ts';
-import type { KvStore } from './kv-store.ts';
+import type { KvCache } from './kv-cache.ts';
 import { type LogitsBuffer, numLogitsOf } from './logits-buffer.ts';
 import type { Handle } from './ort-api.ts';
 import type { OrtSession } from './ort-session.ts';
 
 export class DecodeBatch {
   readonly #session: OrtSession;
-  readonly #store: KvStore;
+  readonly #cache: KvCache;
   readonly #logits: LogitsBuffer;
   readonly #names: GraphNames;
   readonly #ids: Int32Array;
@@ -21,10 +21,10 @@ export class DecodeBatch {
   /** By number of logit rows. */
   readonly #logitRowTensors: Handle[] = [];
 
-  constructor(session: OrtSession, store: KvStore, logits: LogitsBuffer) {
-    const { maxNumSeqs, numLayers } = store.shape;
+  constructor(session: OrtSession, cache: KvCache, logits: LogitsBuffer) {
+    const { maxNumSeqs, numLayers } = cache.shape;
     this.#session = session;
-    this.#store = store;
+    this.#cache = cache;
     this.#logits = logits;
     this.#names = graphNames(numLayers);
     this.#ids = new Int32Array(maxNumSeqs);
@@ -40,13 +40,13 @@ export class DecodeBatch {
     for (const { slot } of sequences) if (slot >= batchSize) batchSize = slot + 1;
     for (let slot = 0; slot < batchSize; slot++) {
       this.#ids[slot] = 0;
-      this.#seqlens[slot] = this.#store.computedTokens(slot);
+      this.#seqlens[slot] = this.#cache.computedTokens(slot);
     }
     let numRows = 0;
     for (const sequence of sequences) {
       this.#ids[sequence.slot] = tokenIds[sequence.start]!;
       this.#seqlens[sequence.slot] = sequence.numComputed;
-      this.#store.advance(sequence.slot, sequence.numComputed + 1);
+      this.#cache.advance(sequence.slot, sequence.numComputed + 1);
       if (numLogitsOf(sequence) > 0) this.#logitRows[numRows++] = sequence.slot;
     }
     let longest = 0;
@@ -75,7 +75,7 @@ export class DecodeBatch {
   }
 
   #createIo(batchSize: number): GraphIo {
-    const io = new GraphIo(this.#session, this.#names, this.#store, 0, batchSize);
+    const io = new GraphIo(this.#session, this.#names, this.#cache, 0, batchSize);
     io.inputs[INPUT.ids] = io.own(this.#session.tensorOver(this.#ids, 0, [batchSize, 1]));
     io.inputs[INPUT.seqlens] = io.own(this.#session.tensorOver(this.#seqlens, 0, [batchSize]));
     io.inputs[INPUT.totalLength] = this.#totalLengthTensor;

@@ -1,8 +1,8 @@
 /** The graph's input and output values in the order that every run passes them. */
 import { TENSORS } from '../graph/decoder.ts';
-import type { KvStore } from './kv-store.ts';
+import type { KvCache } from './kv-cache.ts';
 import { type Handle, nativeStrings } from './ort-api.ts';
-import { ELEMENT, type NativeNames, type OrtSession } from './ort-session.ts';
+import type { NativeNames, OrtSession } from './ort-session.ts';
 
 /** Positions in GraphIo.inputs and .outputs; keys and values follow. */
 export const INPUT = { ids: 0, seqlens: 1, totalLength: 2, logitRows: 3, cache: 4 } as const;
@@ -18,8 +18,8 @@ export class GraphIo {
   readonly #owned: Handle[] = [];
 
   /** Over rows `slot` … `slot + numRows - 1` of the cache. */
-  constructor(session: OrtSession, names: GraphNames, store: KvStore, slot: number, numRows: number) {
-    const { numLayers, numKvHeads, capacity, headDim } = store.shape;
+  constructor(session: OrtSession, names: GraphNames, cache: KvCache, slot: number, numRows: number) {
+    const { numLayers } = cache.shape;
     this.#session = session;
     this.#names = names;
     this.inputs = new BigUint64Array(INPUT.cache + 2 * numLayers);
@@ -27,8 +27,7 @@ export class GraphIo {
     this.#outputsWithoutHidden = this.outputs.subarray(1);
     for (let layer = 0; layer < numLayers; layer++) {
       for (const part of [0, 1] as const) {
-        const shape = [numRows, numKvHeads, capacity, headDim];
-        const tensor = this.own(session.tensor(store.rowAddress(layer, part, slot), shape, ELEMENT.float32));
+        const tensor = this.own(cache.createRowsTensor(session, layer, part, slot, numRows));
         this.inputs[INPUT.cache + 2 * layer + part] = tensor;
         this.outputs[OUTPUT.cache + 2 * layer + part] = tensor;
       }

@@ -9,24 +9,16 @@
  */
 import { assert } from '../../core/errors.ts';
 import type { BlockLocation, KvOp } from '../step.ts';
+import type { KvCache, KvShape } from './kv-cache.ts';
 import { type LazyMemory, reserveLazyMemory } from './lazy-memory.ts';
-
-export interface KvShape {
-  readonly numLayers: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  readonly maxNumSeqs: number;
-  /** Positions a row can hold. */
-  readonly capacity: number;
-  readonly blockSize: number;
-  readonly numPoolBlocks: number;
-  /** Resident bytes above which dead memory is given back. */
-  readonly budgetBytes: number;
-}
+import type { Handle } from './ort-api.ts';
+import { ELEMENT, type OrtSession } from './ort-session.ts';
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
-export class KvStore {
+export class KvStore implements KvCache {
+  readonly canCopyBlocks = true;
+  readonly canBatchRows = true;
   readonly shape: KvShape;
   /** One row of one layer's keys (or values), in bytes. */
   readonly rowBytes: number;
@@ -52,22 +44,19 @@ export class KvStore {
     this.#blockStates = new Uint8Array(shape.numPoolBlocks);
   }
 
-  /** Upper bound of the memory that rows and pool have committed. */
   get residentBytes(): number {
     return this.#residentBytes;
   }
 
-  /** Address of row `slot` of a layer's keys (part 0) or values (part 1). */
-  rowAddress(layer: number, part: 0 | 1, slot: number): number {
-    return this.#rows.address + ((layer * 2 + part) * this.shape.maxNumSeqs + slot) * this.rowBytes;
+  createRowsTensor(session: OrtSession, layer: number, part: 0 | 1, slot: number, numRows: number): Handle {
+    const { numKvHeads, capacity, headDim } = this.shape;
+    return session.tensor(this.#rowAddress(layer, part, slot), [numRows, numKvHeads, capacity, headDim], ELEMENT.float32);
   }
 
-  /** Positions of the row's living sequence; a decode batch writes the garbage of a hole there, where it will be overwritten. */
   computedTokens(slot: number): number {
     return this.#computedTokens[slot]!;
   }
 
-  /** Notes that positions up to `numTokens` of a row are now written. */
   advance(slot: number, numTokens: number): void {
     assert(numTokens <= this.shape.capacity, `row ${slot} holds ${this.shape.capacity} positions, ${numTokens} wanted`);
     this.#computedTokens[slot] = numTokens;
@@ -97,7 +86,6 @@ export class KvStore {
     }
   }
 
-  /** Gives dead memory back until what is resident fits the budget again. Cheap when it does. */
   trim(): void {
     const { maxNumSeqs, numPoolBlocks, budgetBytes } = this.shape;
     for (let slot = maxNumSeqs - 1; slot >= 0 && this.#residentBytes > budgetBytes; slot--) {
@@ -122,6 +110,10 @@ export class KvStore {
   get #bytesPerToken(): number {
     const { numLayers, numKvHeads, headDim } = this.shape;
     return numLayers * 2 * numKvHeads * headDim * FLOAT_BYTES;
+  }
+
+  #rowAddress(layer: number, part: 0 | 1, slot: number): number {
+    return this.#rows.address + ((layer * 2 + part) * this.shape.maxNumSeqs + slot) * this.rowBytes;
   }
 
   #blockAddress(id: number): number {
@@ -164,7 +156,7 @@ export class KvStore {
     for (let i = 0; i < addresses.length; i++) {
       const layerAndPart = Math.floor(i / numKvHeads);
       const head = i % numKvHeads;
-      addresses[i] = this.rowAddress(layerAndPart >> 1, (layerAndPart & 1) as 0 | 1, slot) + head * capacity * headDim * FLOAT_BYTES;
+      addresses[i] = this.#rowAddress(layerAndPart >> 1, (layerAndPart & 1) as 0 | 1, slot) + head * capacity * headDim * FLOAT_BYTES;
     }
     return addresses;
   }

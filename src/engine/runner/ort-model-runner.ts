@@ -8,7 +8,7 @@
 import { assert } from '../../core/errors.ts';
 import type { SequenceResult, StepInput, StepOutput, StepSequence } from '../step.ts';
 import { DecodeBatch } from './decode-batch.ts';
-import type { KvStore } from './kv-store.ts';
+import type { KvCache } from './kv-cache.ts';
 import { LogitsBuffer, numLogitsOf } from './logits-buffer.ts';
 import type { ModelRunner, StepTicket } from './model-runner.ts';
 import type { OrtSession } from './ort-session.ts';
@@ -16,7 +16,7 @@ import { PrefillRun } from './prefill-run.ts';
 
 export interface OrtModelRunnerOptions {
   readonly session: OrtSession;
-  readonly store: KvStore;
+  readonly cache: KvCache;
   readonly vocabSize: number;
   readonly hiddenSize: number;
   /** Longest run of a prefill chunk; longer chunks are cut. */
@@ -26,10 +26,10 @@ export interface OrtModelRunnerOptions {
 export class OrtModelRunner implements ModelRunner {
   readonly vocabSize: number;
   readonly bytesPerBlock: number;
-  readonly canCopyBlocks = true;
+  readonly canCopyBlocks: boolean;
   readonly maxInFlight = 1;
   readonly #session: OrtSession;
-  readonly #store: KvStore;
+  readonly #cache: KvCache;
   readonly #logits: LogitsBuffer;
   readonly #decode: DecodeBatch;
   readonly #prefill: PrefillRun;
@@ -37,24 +37,25 @@ export class OrtModelRunner implements ModelRunner {
 
   constructor(options: OrtModelRunnerOptions) {
     this.#session = options.session;
-    this.#store = options.store;
+    this.#cache = options.cache;
     this.vocabSize = options.vocabSize;
-    this.bytesPerBlock = options.store.bytesPerBlock;
-    this.#logits = new LogitsBuffer(options.session, options.vocabSize, options.hiddenSize, options.store.shape.maxNumSeqs);
-    this.#decode = new DecodeBatch(options.session, options.store, this.#logits);
-    this.#prefill = new PrefillRun(options.session, options.store, this.#logits, options.maxPrefillTokens);
+    this.bytesPerBlock = options.cache.bytesPerBlock;
+    this.canCopyBlocks = options.cache.canCopyBlocks;
+    this.#logits = new LogitsBuffer(options.session, options.vocabSize, options.hiddenSize, options.cache.shape.maxNumSeqs);
+    this.#decode = new DecodeBatch(options.session, options.cache, this.#logits);
+    this.#prefill = new PrefillRun(options.session, options.cache, this.#logits, options.maxPrefillTokens);
   }
 
   /** Memory of the KV cache that is committed now, in bytes. */
   get residentKvBytes(): number {
-    return this.#store.residentBytes;
+    return this.#cache.residentBytes;
   }
 
   submit(step: StepInput): StepTicket {
     assert(this.#output === null, `step ${this.#output?.stepId} was not collected before step ${step.stepId}`);
-    for (const op of step.kvOps) this.#store.apply(op);
+    for (const op of step.kvOps) this.#cache.apply(op);
     this.#output = { stepId: step.stepId, results: this.#run(step) };
-    this.#store.trim();
+    this.#cache.trim();
     return { stepId: step.stepId };
   }
 
@@ -70,7 +71,7 @@ export class OrtModelRunner implements ModelRunner {
     this.#prefill.close();
     this.#logits.close();
     this.#session.close();
-    this.#store.free();
+    this.#cache.free();
   }
 
   #run(step: StepInput): SequenceResult[] {
@@ -79,7 +80,7 @@ export class OrtModelRunner implements ModelRunner {
     const decoding: StepSequence[] = [];
     let numRows = 0;
     for (const sequence of sequences) {
-      if (sequence.numTokens === 1) decoding.push(sequence);
+      if (this.#isBatched(sequence)) decoding.push(sequence);
       numRows += numLogitsOf(sequence);
     }
     this.#logits.reserve(numRows);
@@ -87,7 +88,7 @@ export class OrtModelRunner implements ModelRunner {
     let decodeRow = 0;
     return sequences.map((sequence) => {
       const count = numLogitsOf(sequence);
-      if (sequence.numTokens === 1) {
+      if (this.#isBatched(sequence)) {
         decodeRow += count;
         return this.#result(sequence, decodeRow - count, wantsHidden);
       }
@@ -95,6 +96,10 @@ export class OrtModelRunner implements ModelRunner {
       nextRow += count;
       return this.#result(sequence, nextRow - count, wantsHidden);
     });
+  }
+
+  #isBatched(sequence: StepSequence): boolean {
+    return sequence.numTokens === 1 && this.#cache.canBatchRows;
   }
 
   #result(sequence: StepSequence, row: number, wantsHidden: boolean): SequenceResult {

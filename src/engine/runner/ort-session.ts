@@ -1,4 +1,5 @@
 /** One ONNX Runtime session: created from a serialised graph, run with prepared arrays of values. */
+import { StartupError } from '../../core/errors.ts';
 import { addressOf, type Handle, nativeStrings, type OrtApi } from './ort-api.ts';
 
 export type Device = 'cpu' | 'webgpu' | 'cuda';
@@ -117,9 +118,19 @@ function createSessionOptions(api: OrtApi, options: SessionOptions): Handle {
   };
   for (const [key, value] of Object.entries(entries)) api.call('AddSessionConfigEntry', native, key, value);
   if (options.profilePrefix !== undefined) api.call('EnableProfiling', native, options.profilePrefix);
-  if (options.device === 'webgpu') appendWebGpu(api, native);
-  if (options.device === 'cuda') appendCuda(api, native, options.deviceId);
+  appendProvider(api, native, options);
   return native;
+}
+
+/** @throws StartupError when the machine has no such device or the library no such provider. */
+function appendProvider(api: OrtApi, native: Handle, { device, deviceId }: SessionOptions): void {
+  try {
+    if (device === 'webgpu') appendWebGpu(api, native);
+    if (device === 'cuda') appendCuda(api, native, deviceId);
+  } catch (cause) {
+    const reason = (cause as Error).message.split('\n')[0];
+    throw new StartupError(`--device ${device} is not available on this machine; --device cpu always is. (${reason})`, { cause });
+  }
 }
 
 function appendWebGpu(api: OrtApi, native: Handle): void {

@@ -1,13 +1,13 @@
 /** The prefill of one sequence's chunk, on a view of its row. */
 import type { StepSequence } from '../step.ts';
 import { GraphIo, type GraphNames, graphNames, INPUT, OUTPUT } from './graph-io.ts';
-import type { KvStore } from './kv-store.ts';
+import type { KvCache } from './kv-cache.ts';
 import { type LogitsBuffer, numLogitsOf } from './logits-buffer.ts';
 import type { OrtSession } from './ort-session.ts';
 
 export class PrefillRun {
   readonly #session: OrtSession;
-  readonly #store: KvStore;
+  readonly #cache: KvCache;
   readonly #logits: LogitsBuffer;
   readonly #names: GraphNames;
   readonly #maxTokens: number;
@@ -18,11 +18,11 @@ export class PrefillRun {
   /** By row of the cache. */
   readonly #ios: GraphIo[] = [];
 
-  constructor(session: OrtSession, store: KvStore, logits: LogitsBuffer, maxTokens: number) {
+  constructor(session: OrtSession, cache: KvCache, logits: LogitsBuffer, maxTokens: number) {
     this.#session = session;
-    this.#store = store;
+    this.#cache = cache;
     this.#logits = logits;
-    this.#names = graphNames(store.shape.numLayers);
+    this.#names = graphNames(cache.shape.numLayers);
     this.#maxTokens = maxTokens;
     this.#ids = new Int32Array(maxTokens);
     this.#logitRows = new Int32Array(maxTokens);
@@ -37,7 +37,7 @@ export class PrefillRun {
       this.#ids.set(tokenIds.subarray(sequence.start + begin, sequence.start + end));
       this.#seqlens[0] = numComputed + end - 1;
       this.#totalLength[0] = numComputed + end;
-      this.#store.advance(slot, numComputed + end);
+      this.#cache.advance(slot, numComputed + end);
       const from = Math.max(begin, firstWanted);
       this.#runPiece(slot, end - begin, from - begin, firstRow + from - firstWanted, wantsHidden);
     }
@@ -71,7 +71,7 @@ export class PrefillRun {
   }
 
   #createIo(slot: number): GraphIo {
-    const io = new GraphIo(this.#session, this.#names, this.#store, slot, 1);
+    const io = new GraphIo(this.#session, this.#names, this.#cache, slot, 1);
     io.inputs[INPUT.seqlens] = io.own(this.#session.tensorOver(this.#seqlens, 0, [1]));
     io.inputs[INPUT.totalLength] = io.own(this.#session.tensorOver(this.#totalLength, 0, [1]));
     return io;
