@@ -59,7 +59,12 @@ type Uws = Omit<typeof import('uWebSockets.js'), 'App'> & { App(): App; readonly
 /** The package comes in two versions, one per range of Node's binary interface. */
 async function loadUws(): Promise<Uws> {
   const major = Number(process.versions.node.split('.')[0]);
-  return (await (major >= 24 ? import('uWebSockets.js-node24') : import('uWebSockets.js'))) as unknown as Uws;
+  try {
+    return (await (major >= 24 ? import('uWebSockets.js-node24') : import('uWebSockets.js'))) as unknown as Uws;
+  } catch (cause) {
+    const message = `uWebSockets.js does not load in Node ${process.versions.node} on ${process.platform} ${process.arch}: if the packages were installed with another version of Node, run "npm ci" again.`;
+    throw new StartupError(message, { cause });
+  }
 }
 
 /** uWebSockets.js only says no; the operating system says why. */
