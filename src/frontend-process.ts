@@ -69,6 +69,7 @@ export async function runFrontend(
     switch (command.type) {
       case 'drain':
         http.drain();
+        if (command.graceMs !== null) systemClock.setTimeout(() => frontend.close(), command.graceMs); // fails what still runs
         await frontend.drain();
         link.report({ type: 'drained' });
         break;

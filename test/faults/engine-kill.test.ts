@@ -37,7 +37,7 @@ test(`kill -9 on the engine in the middle of ${2 * STREAMS} streams changes no t
   const faulted = await Promise.all(
     bodies.map((body) =>
       streamChat(server.url, body, () => {
-        if (++numChunks === killAfter) process.kill(firstEngine, 'SIGKILL');
+        if (++numChunks === killAfter) server.killProcess('engine');
       }),
     ),
   );

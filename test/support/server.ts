@@ -1,7 +1,7 @@
 /** A real server for one test: `troupe serve` from dist, on a free port, with its own process group, ended with the test. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -64,7 +64,7 @@ export class Server {
 
   /** Process ids of the children by role, as `ps` sees them. */
   children(): { readonly pid: number; readonly title: string }[] {
-    const table = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(this.process.pid)], { encoding: 'utf8' });
+    const { stdout: table } = spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(this.process.pid)], { encoding: 'utf8' });
     return table
       .split('\n')
       .map((line) => /^\s*(\d+)\s+(.*)$/.exec(line))
@@ -72,10 +72,17 @@ export class Server {
       .map((match) => ({ pid: Number(match[1]), title: match[2]! }));
   }
 
-  pidOf(role: 'engine' | 'frontend'): number {
-    const child = this.children().find(({ title }) => title.includes(`troupe ${role}`));
-    if (!child) throw new Error(`no ${role} process among ${JSON.stringify(this.children())}`);
-    return child.pid;
+  /** Null while there is none. */
+  pidOf(role: 'engine' | 'frontend'): number | null {
+    return this.children().find(({ title }) => title.includes(`troupe ${role}`))?.pid ?? null;
+  }
+
+  /** kill -9 on the process of this role, which must be there. */
+  killProcess(role: 'engine' | 'frontend'): number {
+    const pid = this.pidOf(role);
+    if (pid === null) throw new Error(`no ${role} process among ${JSON.stringify(this.children())}`);
+    process.kill(pid, 'SIGKILL');
+    return pid;
   }
 
   async metrics(): Promise<Map<string, number>> {
@@ -95,13 +102,12 @@ export class Server {
     return sum;
   }
 
-  /** Memory of all processes, bytes, shared pages counted once (PSS). */
+  /** Memory of all processes, bytes: the sum of their resident sets. */
   memoryBytes(): number {
     const pids = [this.process.pid!, ...this.children().map(({ pid }) => pid)];
     let kibibytes = 0;
     for (const pid of pids) {
-      const rollup = execFileSync('cat', [`/proc/${pid}/smaps_rollup`], { encoding: 'utf8' });
-      kibibytes += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]);
+      kibibytes += Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
     }
     return kibibytes * 1024;
   }
