@@ -25,7 +25,8 @@ class GrowingChoice implements CollectedChoice {
   text = '';
   reasoning = '';
   logprobs: TokenLogprob[] | null = null;
-  finishReason: FinishReason = 'stop';
+  /** Every choice is told its reason; one that was not did not come to its end. */
+  finishReason: FinishReason = 'abort';
 
   constructor(index: number) {
     this.index = index;

@@ -11,8 +11,8 @@ import type { Api } from './api.ts';
 import { errorReply } from './error-reply.ts';
 import type { HttpReply, HttpRequest } from './http-message.ts';
 import { readBody } from './uws-body.ts';
-import { writeHead } from './uws-head.ts';
 import { StreamWriter } from './uws-stream.ts';
+import { sendWhole } from './uws-whole.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -27,7 +27,7 @@ export interface HttpServer {
   readonly port: number;
   /** From now on every reply closes its connection, so that clients find another server. New requests are still answered. */
   drain(): void;
-  /** Stops listening and resolves when every reply under way has ended. */
+  /** Stops listening and resolves when every reply under way has ended. A client that takes nothing for 10 s is cut. */
   close(): Promise<void>;
   /** Stops listening and cuts every connection. */
   closeNow(): void;
@@ -62,7 +62,11 @@ async function loadUws(): Promise<Uws> {
   try {
     return (await (major >= 24 ? import('uWebSockets.js-node24') : import('uWebSockets.js'))) as unknown as Uws;
   } catch (cause) {
-    const message = `uWebSockets.js does not load in Node ${process.versions.node} on ${process.platform} ${process.arch}: if the packages were installed with another version of Node, run "npm ci" again.`;
+    const library = /`?(GLIBC_[\d.]+)/.exec(String(cause))?.[1];
+    const node = `Node ${process.versions.node} on ${process.platform} ${process.arch}`;
+    const message = library
+      ? `uWebSockets.js for ${node} needs ${library} or later, which this system does not have: use Node 20 or 22, or a newer system (Debian 13).`
+      : `uWebSockets.js does not load in ${node}: if the packages were installed with another version of Node, run "npm ci" again.`;
     throw new StartupError(message, { cause });
   }
 }
@@ -94,6 +98,7 @@ class UwsServer {
   readonly #care: NodeJS.Timeout;
   #numOpen = 0;
   #isDraining = false;
+  #isClosing = false;
   #onIdle: (() => void) | null = null;
 
   constructor(app: App, api: Api) {
@@ -101,7 +106,7 @@ class UwsServer {
     this.#api = api;
     app.any('/*', (response, request) => this.#receive(response, request));
     this.#care = setInterval(() => {
-      for (const stream of this.#streams) stream.care();
+      for (const stream of this.#streams) stream.care(this.#isClosing);
     }, CARE_INTERVAL_MS);
     this.#care.unref();
   }
@@ -124,6 +129,7 @@ class UwsServer {
       },
       close: async () => {
         this.#isDraining = true;
+        this.#isClosing = true;
         stop();
         if (this.#numOpen > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
         closeNow();
@@ -152,14 +158,14 @@ class UwsServer {
     const reply = await this.#api.handle(request).catch(errorReply);
     if (request.signal.aborted) return leave(reply);
     const closes = this.#isDraining || reply.headers.connection === 'close';
-    if (typeof reply.body === 'string') {
-      sendWhole(response, reply, request.method === 'HEAD', closes);
-      return this.#closed();
+    const { body } = reply;
+    if (typeof body === 'string') await sendWhole(response, request, { ...reply, body }, closes);
+    else {
+      const writer = new StreamWriter(response, request.signal, reply, closes);
+      this.#streams.add(writer);
+      await writer.send(body);
+      this.#streams.delete(writer);
     }
-    const writer = new StreamWriter(response, request.signal, reply, closes);
-    this.#streams.add(writer);
-    await writer.send(reply.body);
-    this.#streams.delete(writer);
     if (!request.signal.aborted) this.#closed();
   }
 
@@ -183,19 +189,4 @@ function leave(reply: HttpReply): void {
     reply.body[Symbol.asyncIterator]()
       .return?.()
       ?.catch(() => {});
-}
-
-function sendWhole(response: HttpResponse, reply: HttpReply, isHead: boolean, closes: boolean): void {
-  const body = reply.body as string;
-  const hasBody = !isHead && reply.status !== 204;
-  response.cork(() => {
-    writeHead(response, reply, closes && !hasBody);
-    if (hasBody) {
-      response.end(body, closes);
-      return;
-    }
-    // A length of our own: with one given to `endWithoutBody`, the response would wait for that many bytes.
-    if (isHead) response.writeHeader('content-length', String(Buffer.byteLength(body)));
-    response.endWithoutBody();
-  });
 }

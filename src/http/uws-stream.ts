@@ -63,14 +63,16 @@ export class StreamWriter {
   /**
    * To be called every few seconds. A stream that waits for its source gets a comment now and then. One that waits for its client
    * is written to again, which arms uWebSockets.js's time-out anew, until it has waited too long.
+   * @param isClosing the server wants to end: a client that takes nothing is left to the time-out.
    */
-  care(): void {
+  care(isClosing = false): void {
     if (this.#signal.aborted) return;
     if (!this.#isBlocked) {
       this.#numSilentCares++;
       if (this.#numSilentCares >= SILENT_CARES) this.#write(KEEP_ALIVE);
       return;
     }
+    if (isClosing) return;
     this.#numStalledCares++;
     if (this.#numStalledCares > MAX_STALLED_CARES) {
       this.#response.close();

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import OpenAI from 'openai';
 import { TroupeError } from '../../src/core/errors.ts';
 import { each, handFed } from '../support/fake-generator.ts';
-import { aborted, settled, startHttpServer } from '../support/http-server.ts';
+import { aborted, startHttpServer, until } from '../support/http-server.ts';
 
 const messages = [{ role: 'user' as const, content: 'Hello!' }];
 const connect = (url: string) => new OpenAI({ baseURL: `${url}/v1`, apiKey: 'null', maxRetries: 0 });
@@ -86,7 +86,7 @@ describe('the official openai package', () => {
     const controller = new AbortController();
     const reply = connect(url).chat.completions.create({ model: 'x', messages }, { signal: controller.signal });
     const rejected = assert.rejects(reply, OpenAI.APIUserAbortError);
-    while (generator.runs.length === 0) await settled(() => generator.runs.length);
+    await until(() => generator.runs.length > 0);
     controller.abort();
     await rejected;
     await aborted(generator.runs[0]?.signal as AbortSignal);

@@ -4,7 +4,7 @@ import { StartupError } from '../../src/core/errors.ts';
 import { serveHttp } from '../../src/http/uws-server.ts';
 import { CHAT, HELLO, testApi } from '../support/api-client.ts';
 import { each, handFed } from '../support/fake-generator.ts';
-import { aborted, RawConnection, settled, startHttpServer } from '../support/http-server.ts';
+import { aborted, RawConnection, settled, startHttpServer, until } from '../support/http-server.ts';
 import { parseChunks } from '../support/sse-client.ts';
 
 const post = (url: string, body: string | Uint8Array, headers = {}) => fetch(url + CHAT, { method: 'POST', body, headers });
@@ -95,7 +95,6 @@ describe('a client that leaves', () => {
     client.socket.destroy();
     const signal = generator.runs[0]?.signal as AbortSignal;
     await aborted(signal);
-    await settled(() => logs.length);
     const lines = logs.filter(({ msg }) => msg === 'request');
     assert.deepEqual(
       lines.map(({ finishReason, completionTokens }) => [finishReason, completionTokens]),
@@ -108,7 +107,7 @@ describe('a client that leaves', () => {
     const { server, generator } = await startHttpServer(t, { script: feed.script });
     const client = new RawConnection(server.port);
     client.post(CHAT, { messages: HELLO });
-    await settled(() => generator.runs.length);
+    await until(() => generator.runs.length > 0);
     client.socket.destroy();
     await aborted(generator.runs[0]?.signal as AbortSignal);
   });
@@ -129,6 +128,7 @@ describe('a slow reader', () => {
     client.socket.pause();
     client.post(CHAT, { messages: HELLO, stream: true });
     const run = () => generator.runs[0]?.numRead ?? 0;
+    await until(() => run() > 0);
     const numReadWhilePaused = await settled(run);
     assert.ok(numReadWhilePaused > 0 && numReadWhilePaused < numDeltas / 2, `read ${numReadWhilePaused} of ${numDeltas}`);
     client.socket.resume();
@@ -137,6 +137,20 @@ describe('a slow reader', () => {
     const seen = [...client.received.matchAll(/"content":"(\d+):/g)].map(([, i]) => Number(i));
     assert.deepEqual(seen, [...Array(numDeltas).keys()]);
     assert.equal(run(), numDeltas + 1);
+  });
+
+  it('gets the whole of a large reply, and the server closes only then', async (t) => {
+    const text = '以下是'.repeat(5 << 20);
+    const { server, generator } = await startHttpServer(t, { script: () => [[{ text, tokenIds: [1], finishReason: 'stop' }]] });
+    const client = new RawConnection(server.port);
+    client.socket.pause();
+    client.post(CHAT, { messages: HELLO });
+    await until(() => generator.runs.length > 0);
+    const closing = server.close();
+    client.socket.resume();
+    await closing;
+    await client.closed;
+    assert.ok(client.received.includes(`"content":"${text}"`));
   });
 
   it('that leaves while its source waits for it aborts the work', async (t) => {
@@ -149,6 +163,7 @@ describe('a slow reader', () => {
     const client = new RawConnection(server.port);
     client.socket.pause();
     client.post(CHAT, { messages: HELLO, stream: true });
+    await until(() => generator.runs.length > 0);
     await settled(() => generator.runs[0]?.numRead ?? 0);
     client.socket.destroy();
     await aborted(generator.runs[0]?.signal as AbortSignal);
@@ -199,7 +214,7 @@ describe('a server that drains', () => {
     const { server, url, generator } = await startHttpServer(t, { script: feed.script });
     const client = new RawConnection(server.port);
     client.post(CHAT, { messages: HELLO, stream: true });
-    await settled(() => generator.runs.length);
+    await until(() => generator.runs.length > 0);
     let isClosed = false;
     const closing = server.close().then(() => (isClosed = true));
     await assert.rejects(fetch(`${url}/health`));
@@ -216,7 +231,7 @@ describe('a server that drains', () => {
     const { server, generator } = await startHttpServer(t, { script: feed.script });
     const client = new RawConnection(server.port);
     client.post(CHAT, { messages: HELLO, stream: true });
-    await settled(() => generator.runs.length);
+    await until(() => generator.runs.length > 0);
     server.closeNow();
     await client.closed;
     await aborted(generator.runs[0]?.signal as AbortSignal);

@@ -89,6 +89,14 @@ describe('a streamed reply', () => {
     assert.equal(response.isClosed, true);
   });
 
+  it('leaves a client that takes nothing to the time-out when the server closes', async () => {
+    const { response, writer } = stream(new CountedSource(3));
+    response.isFull = true;
+    await turns();
+    writer.care(true);
+    assert.deepEqual([response.numResumes, response.writes.length], [0, 1]);
+  });
+
   it('goes on when a keep-alive finds the socket free again', async () => {
     const source = new CountedSource(2);
     const { response, writer, sent } = stream(source);

@@ -55,6 +55,11 @@ export function aborted(signal: AbortSignal): Promise<void> {
   return signal.aborted ? Promise.resolve() : new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
+/** Lets the event loop turn until the claim holds. */
+export async function until(claim: () => boolean): Promise<void> {
+  while (!claim()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Lets the event loop turn until the value has not changed for many turns. */
 export async function settled(read: () => number): Promise<number> {
   let last = read();
