@@ -202,7 +202,8 @@ class PrometheusMetrics implements Metrics {
       const before = last[name] ?? 0;
       // A smaller total is a new engine process, which counts from zero.
       const grown = total < before ? total : total - before;
-      if (grown > 0) counter.inc({ engine }, grown);
+      // Zero counts too: a series that exists from the start has a rate from the first event on.
+      counter.inc({ engine }, grown);
     }
     this.#lastCounters.set(engine, counters);
   }

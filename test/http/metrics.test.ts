@@ -43,6 +43,7 @@ describe('metrics', () => {
     assert.equal(values.get('vllm:prefix_cache_queries_total{engine="e0"}'), 40);
     assert.equal(values.get('vllm:prefix_cache_hits_total{engine="e0"}'), 30);
     assert.equal(values.get('vllm:num_preemptions_total{engine="e0"}'), 1);
+    assert.equal(values.get('troupe:generation_tokens_total{engine="e0"}'), 0);
   });
 
   it('add up what an engine counts, over its restarts', async () => {
