@@ -1,6 +1,7 @@
 /** uWebSockets.js shares a port silently where the system allows it, so the supervisor first takes the port for itself. */
 import { createServer } from 'node:net';
 import { StartupError } from './core/errors.ts';
+import { describeListenError } from './core/listen-error.ts';
 
 /** The port itself, or a free one for 0. @throws StartupError when it is in use or not allowed. */
 export async function probePort(host: string, port: number): Promise<number> {
@@ -11,23 +12,9 @@ export async function probePort(host: string, port: number): Promise<number> {
       server.listen({ host, port, exclusive: true }, resolve);
     });
   } catch (error) {
-    throw new StartupError(describe(error as NodeJS.ErrnoException, host, port));
+    throw new StartupError(describeListenError((error as NodeJS.ErrnoException).code, host, port), { cause: error });
   }
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   return typeof address === 'object' && address !== null ? address.port : port;
-}
-
-function describe(error: NodeJS.ErrnoException, host: string, port: number): string {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return `Port ${port} on ${host} is in use; stop what listens there or choose another with --port.`;
-    case 'EACCES':
-      return `Port ${port} on ${host} is not allowed for this user; choose one above 1023 with --port.`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return `This machine has no address ${host}; --host takes one of its own, or 0.0.0.0 for all.`;
-    default:
-      return `Cannot listen on ${host}:${port}: ${error.message}.`;
-  }
 }

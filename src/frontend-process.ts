@@ -22,7 +22,7 @@ export async function runFrontend(
   const { config } = plan;
   const epoch: Epoch = [systemClock.now(), process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
-  const metrics = createMetrics();
+  const metrics = createMetrics({ modelName: plan.modelNames[0]! });
   const { generation, config: model } = inspectCheckpoint(plan.modelDir);
   const { eosTokenIds, ...defaults } = generation;
   const longTexts = new LongTextEncoder(plan.modelDir);

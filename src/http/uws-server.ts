@@ -7,6 +7,7 @@
 import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest, us_listen_socket } from 'uWebSockets.js';
 import { createServer } from 'node:net';
 import { StartupError } from '../core/errors.ts';
+import { describeListenError } from '../core/listen-error.ts';
 import type { Api } from './api.ts';
 import { errorReply } from './error-reply.ts';
 import type { HttpReply, HttpRequest } from './http-message.ts';
@@ -78,17 +79,7 @@ async function whyNotListening({ host, port }: ListenOptions): Promise<string> {
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve('EADDRINUSE')));
   });
-  switch (code) {
-    case 'EADDRINUSE':
-      return `Port ${port} on ${host} is in use: stop what listens there, or choose another with --port (0 = any free one).`;
-    case 'EACCES':
-      return `Port ${port} on ${host} is not permitted for this user: choose one above 1023 with --port.`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return `This machine has no address ${host}: choose another with --host (0.0.0.0 = all).`;
-    default:
-      return `Cannot listen on ${host}:${port} (${code}).`;
-  }
+  return describeListenError(code, host, port);
 }
 
 class UwsServer {
