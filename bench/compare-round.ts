@@ -24,35 +24,29 @@ export interface RoundResult {
   readonly tokensPerSecond: number;
 }
 
-export type EngineName = 'troupe' | 'node-llama-cpp';
+/** The rival runs as its users get it, and, to know what it could do, tuned (PROGRAMS says how). */
+export const ENGINES = ['troupe', 'node-llama-cpp', 'node-llama-cpp, tuned'] as const;
+export type EngineName = (typeof ENGINES)[number];
 
 interface Program {
   readonly args: readonly string[];
-  /** Each is a run of its own in every round. */
-  readonly environments: readonly Readonly<Record<string, string>>[];
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const RIVAL = [fileURLToPath(new URL('rivals/node-llama-cpp.mjs', import.meta.url))];
 const PROGRAMS: Readonly<Record<EngineName, Program>> = {
-  troupe: { args: ['--import', 'tsx', fileURLToPath(new URL('compare-troupe.ts', import.meta.url))], environments: [{}] },
-  'node-llama-cpp': {
-    args: [fileURLToPath(new URL('rivals/node-llama-cpp.mjs', import.meta.url))],
-    // On two cores Linux often wakes llama.cpp's second thread on the core of the first, and both spin there. With a single libuv
-    // thread that happens less: 65 to 75 tokens/s in place of 43 to 48 at batch 1. Sampling several sequences profits from more.
-    environments: [{}, { UV_THREADPOOL_SIZE: '1' }],
-  },
+  troupe: { args: ['--import', 'tsx', fileURLToPath(new URL('compare-troupe.ts', import.meta.url))], environment: {} },
+  'node-llama-cpp': { args: RIVAL, environment: {} },
+  // On two cores Linux often wakes llama.cpp's second thread on the core of the first, and both spin there. With a single libuv thread in
+  // the process that happens less often: 65 to 75 tokens/s in place of 43 to 48 at batch 1.
+  'node-llama-cpp, tuned': { args: RIVAL, environment: { UV_THREADPOOL_SIZE: '1' } },
 };
 
 /** All results of one engine's turn. @throws Error when a child process fails; what it said went to stderr. */
-export async function runRound(engine: EngineName, request: RoundRequest): Promise<RoundResult[]> {
-  const { args, environments } = PROGRAMS[engine];
-  const results: RoundResult[] = [];
-  for (const environment of environments) {
-    const setting = Object.entries(environment).map(([name, value]) => `, ${name}=${value}`);
-    const measured = await runChild([...args, JSON.stringify(request)], environment);
-    for (const result of measured) results.push({ ...result, variant: `${result.variant}${setting.join('')}` });
-  }
-  return results;
+export function runRound(engine: EngineName, request: RoundRequest): Promise<RoundResult[]> {
+  const { args, environment } = PROGRAMS[engine];
+  return runChild([...args, JSON.stringify(request)], environment);
 }
 
 async function runChild(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<RoundResult[]> {

@@ -11,13 +11,12 @@ export interface ComparisonRow {
   readonly ratio: number;
 }
 
-export function compareCase(
-  name: Case,
-  quantization: string,
-  measured: Readonly<Record<EngineName, readonly RoundResult[]>>,
-): ComparisonRow {
+export type Measured = Readonly<Record<EngineName, readonly RoundResult[]>>;
+
+/** `rivalName`: which of the rival's set-ups stands against troupe. */
+export function compareCase(name: Case, quantization: string, measured: Measured, rivalName: EngineName = 'node-llama-cpp'): ComparisonRow {
   const troupe = bestMedian(measured.troupe, name);
-  const rival = bestMedian(measured['node-llama-cpp'], name);
+  const rival = bestMedian(measured[rivalName], name);
   return { case: name, quantization, troupe, rival, ratio: troupe / rival };
 }
 

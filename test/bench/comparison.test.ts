@@ -15,14 +15,21 @@ test("the ratio is one of medians, and the rival's best variant counts", () => {
   const row = compareCase('decode-1', 'wint4', {
     troupe: results('engine', 60, 90, 66),
     'node-llama-cpp': [...results('plain', 44, 45, 90), ...results('flash', 55, 10, 57)],
+    'node-llama-cpp, tuned': results('plain', 1000),
   });
   assert.deepEqual(row, { case: 'decode-1', quantization: 'wint4', troupe: 66, rival: 55, ratio: 1.2 });
 });
 
 test('other cases do not count', () => {
   const other = [{ case: 'decode-8', variant: 'engine', tokensPerSecond: 1000 }] as const;
-  const row = compareCase('decode-1', 'wint8', { troupe: [...results('engine', 50), ...other], 'node-llama-cpp': results('plain', 40) });
+  const measured = {
+    troupe: [...results('engine', 50), ...other],
+    'node-llama-cpp': results('plain', 40),
+    'node-llama-cpp, tuned': results('plain', 25),
+  };
+  const row = compareCase('decode-1', 'wint8', measured);
   assert.equal(row.troupe, 50);
+  assert.equal(compareCase('decode-1', 'wint8', measured, 'node-llama-cpp, tuned').ratio, 2);
 });
 
 test("troupe's side of a round measures the three cases with the real engine", async (t) => {
