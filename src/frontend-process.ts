@@ -54,11 +54,13 @@ export async function runFrontend(
     newSeed: () => randomBytes(8).readBigUInt64LE() >> 1n,
     engineWaitMs: config.engineWaitSeconds * 1000,
     maxNumWaiting: config.schedulerMaxSize,
+    logsThroughput: id === 'frontend-0',
   });
   const api = createApi({
     generator: frontend,
     metrics,
     logger: log,
+    clock: systemClock,
     limits: { maxBodyBytes: config.maxBodyBytes },
     features: { enableLogprob: config.enableLogprob },
     version,

@@ -31,6 +31,8 @@ export interface DirectoryOptions {
   /** An engine that is silent this long is lost. */
   readonly silenceMs: number;
   readonly onLost: (engine: EngineEntry, reason: string) => void;
+  /** An engine came, went or changed its state; told after `onLost`. */
+  readonly onChanged?: (now: { readonly isServing: boolean; readonly lastLoss: string | null }) => void;
 }
 
 export const engineKey = (id: string, epoch: Epoch): string => `${id}.${epoch[0]}-${epoch[1]}`;
@@ -156,6 +158,7 @@ export class Directory {
   }
 
   #changed(): void {
+    this.#options.onChanged?.(this);
     for (const wake of [...this.#waiters]) wake();
   }
 }

@@ -1,14 +1,9 @@
 /**
  * The API process's half of the request path: text in, text out, and in between token ids that travel to an engine and back.
- *
- *   loading     no engine has served yet: requests are refused with `model_loading`
- *   ready       at least one engine serves
- *   recovering  engines have served, none does now: requests wait
- *   draining    running requests finish, new ones are refused
- *   failed      the supervisor gave up on the engines
- *
- * These are conclusions from the directory, not a machine: lives belong to requests (request.ts), one root actor each.
+ * Its own states (loading, ready, recovering, draining, failed, closed) are the machine in frontend-lifecycle.ts; each request's are the
+ * machine in request.ts, one root actor each. Tokens go past both.
  */
+import { createActor } from 'xstate';
 import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
@@ -19,6 +14,7 @@ import { ENGINE_BEATS, engineControl, FRONTEND_BEATS, frontendFrames } from '../
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
 import { Directory, type EngineEntry, engineKey } from './directory.ts';
 import { FrameIntake } from './frame-intake.ts';
+import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
 import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
 import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
 import type { Log } from './log.ts';
@@ -48,6 +44,8 @@ export interface FrontendOptions {
   readonly engineWaitMs?: number;
   /** Requests that may wait for an engine at the same time: 1024. */
   readonly maxNumWaiting?: number;
+  /** Whether this one tells the engines' throughput: true. Of several frontends on one machine, one does. */
+  readonly logsThroughput?: boolean;
 }
 
 export interface Frontend extends TextGenerator {
@@ -77,16 +75,16 @@ class RunningFrontend implements Frontend {
   readonly #ports: LiveRequestPorts;
   readonly #live = new Map<number, LiveRequest>();
   readonly #subscriptions: readonly Subscription[];
-  readonly #timers: readonly { stop(): void }[];
+  readonly #timers: { stop(): void }[];
   readonly #drained: (() => void)[] = [];
+  readonly #lifecycle;
   #nextSlot = 1;
-  #isDraining = false;
-  #failure: string | null = null;
 
   constructor(options: FrontendOptions) {
     const { transport, clock, frontendId, epoch } = options;
     const beatMs = options.beatMs ?? 250;
     this.#options = options;
+    this.#lifecycle = createActor(frontendMachine, { clock }).start();
     this.model = options.model;
     this.#metrics = options.metrics ?? noMetrics;
     this.#directory = new Directory({
@@ -94,6 +92,7 @@ class RunningFrontend implements Frontend {
       beatMs,
       silenceMs: options.engineSilenceMs ?? 3000,
       onLost: (engine, reason) => this.#engineLost(engine, reason),
+      onChanged: ({ isServing, lastLoss }) => this.#lifecycle.send({ type: 'engines.changed', isServing, lastLoss }),
     });
     this.#intake = new FrameIntake({
       clock,
@@ -125,11 +124,8 @@ class RunningFrontend implements Frontend {
     transport.onPeerGone((peerId) => this.#directory.peerGone(peerId));
     transport.onSelfDisconnected(() => this.#directory.suspend());
     transport.onSelfReconnected(() => this.#directory.resume());
-    const throughput = new ThroughputLog(clock, options.log);
-    this.#timers = [
-      repeat(clock, beatMs, () => this.#tick()),
-      repeat(clock, THROUGHPUT_LOG_MS, () => throughput.report(this.#directory.engines())),
-    ];
+    this.#timers = [repeat(clock, beatMs, () => this.#tick())];
+    if (options.logsThroughput ?? true) this.#timers.push(this.#logThroughput());
     this.#beat();
   }
 
@@ -138,11 +134,7 @@ class RunningFrontend implements Frontend {
   }
 
   readiness(): Readiness {
-    if (this.#failure !== null) return { state: 'failed', reason: this.#failure };
-    if (this.#isDraining) return { state: 'draining', reason: 'The server is shutting down.' };
-    if (this.#directory.isServing) return { state: 'ready' };
-    if (!this.#directory.hasServed) return { state: 'loading' };
-    return { state: 'recovering', reason: this.#directory.lastLoss ?? 'No engine serves at the moment.' };
+    return readinessOf(this.#lifecycle.getSnapshot());
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
@@ -172,7 +164,7 @@ class RunningFrontend implements Frontend {
   }
 
   drain(): Promise<void> {
-    this.#isDraining = true;
+    this.#lifecycle.send({ type: 'drain' });
     return new Promise((resolve) => {
       this.#drained.push(resolve);
       this.#resolveIfDrained();
@@ -180,11 +172,11 @@ class RunningFrontend implements Frontend {
   }
 
   setFailed(reason: string): void {
-    this.#failure = reason;
+    this.#lifecycle.send({ type: 'fail', reason });
   }
 
   close(): void {
-    this.#isDraining = true;
+    this.#lifecycle.send({ type: 'close' });
     for (const live of [...this.#live.values()]) live.fail(new TroupeError('server_draining', 'The server was stopped.'));
     for (const timer of this.#timers) timer.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
@@ -192,9 +184,20 @@ class RunningFrontend implements Frontend {
 
   /** Before anything is tokenised. */
   #refuseUnlessOpen(): void {
-    if (this.#failure !== null) throw new TroupeError('no_engine', this.#failure);
-    if (this.#isDraining) throw new TroupeError('server_draining', 'The server is shutting down and takes no new requests.');
-    if (!this.#directory.hasServed) throw this.#placement.modelLoading();
+    const readiness = this.readiness();
+    switch (readiness.state) {
+      case 'ready':
+      case 'recovering':
+        return;
+      case 'loading':
+        throw this.#placement.modelLoading();
+      case 'draining':
+        throw new TroupeError('server_draining', 'The server is shutting down and takes no new requests.');
+      case 'failed':
+        throw new TroupeError('no_engine', readiness.reason);
+      default:
+        readiness satisfies never;
+    }
   }
 
   #receiveFrame(message: IncomingMessage): void {
@@ -276,7 +279,12 @@ class RunningFrontend implements Frontend {
   }
 
   #resolveIfDrained(): void {
-    if (this.#isDraining && this.#live.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
+    if (this.#live.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  #logThroughput(): { stop(): void } {
+    const throughput = new ThroughputLog(this.#options.clock, this.#options.log);
+    return repeat(this.#options.clock, THROUGHPUT_LOG_MS, () => throughput.report(this.#directory.engines()));
   }
 
   #tick(): void {

@@ -1,8 +1,6 @@
 /** The whole API as one function from request to reply; uws-server.ts gives it a socket, tests call it in process. */
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
-import { systemClock } from '../system-clock.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
 import { errorReply, MethodNotAllowedError, statusOf } from './error-reply.ts';
@@ -14,10 +12,7 @@ import { load, root, versionInfo } from './root.ts';
 import { match, type RequestContext, type Routes } from './routes.ts';
 import type { Services } from './services.ts';
 
-export interface ApiOptions extends Omit<Services, 'clock' | 'activeIds'> {
-  /** The real time unless a test has its own. */
-  readonly clock?: Clock;
-}
+export type ApiOptions = Omit<Services, 'activeIds'>;
 
 export interface Api {
   /** Never rejects: every failure is a reply. */
@@ -27,7 +22,7 @@ export interface Api {
 }
 
 export function createApi(options: ApiOptions): Api {
-  const services: Services = { ...options, clock: options.clock ?? systemClock, activeIds: new Set() };
+  const services: Services = { ...options, activeIds: new Set() };
   const routes: Routes = {
     '/v1/chat/completions': { POST: chatCompletions(services) },
     '/v1/completions': { POST: completions(services) },

@@ -1,6 +1,7 @@
 /** The API called in process, with a fake generator behind it. */
 import { type Api, createApi } from '../../src/http/api.ts';
 import type { HttpReply } from '../../src/http/http-message.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { FakeGenerator, type FakeGeneratorOptions } from './fake-generator.ts';
@@ -28,6 +29,7 @@ export function testApi(options: TestApiOptions = {}): TestApi {
     metrics,
     logger: createLogger({ format: 'json', level: 'debug', role: 'test', destination }),
     limits: { maxBodyBytes: options.maxBodyBytes ?? 1 << 20 },
+    clock: systemClock,
     features: { enableLogprob: options.enableLogprob ?? true },
     version: '1.2.3',
   });
