@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { SETTING_NAMES, SETTINGS } from '../src/config.ts';
 import { readConfig } from '../src/config-sources.ts';
 import { StartupError } from '../src/core/errors.ts';
 import { helpText, printConfig } from '../src/help.ts';
+import { temporaryFolder } from './support/checkpoint-folder.ts';
 
 const read = (args: string[], env: Record<string, string> = {}, defaultFile = 'config/default.yaml') =>
   readConfig({ args, env, defaultFile });
@@ -17,8 +17,8 @@ const refuses = (args: string[], message: RegExp, env: Record<string, string> = 
     (error) => error instanceof StartupError && message.test(error.message) && !error.message.includes('\n'),
   );
 
-function yamlFile(content: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'troupe-config-')), 'my.yaml');
+function yamlFile(t: TestContext, content: string): string {
+  const path = join(temporaryFolder(t), 'my.yaml');
   writeFileSync(path, content);
   return path;
 }
@@ -28,14 +28,14 @@ test('config/default.yaml holds every setting with the default of the schema', (
   assert.deepEqual(file, Object.fromEntries(SETTING_NAMES.map((name) => [name, SETTINGS[name].default])));
 });
 
-test('a flag wins over the environment, that over a file, that over the default', () => {
-  const file = yamlFile('port: 1\nmaxNumSeqs: 2\nblockSize: 3\n');
+test('a flag wins over the environment, that over a file, that over the default', (t) => {
+  const file = yamlFile(t, 'port: 1\nmaxNumSeqs: 2\nblockSize: 3\n');
   const { config } = read(['--config', file, '--port', '7'], { TROUPE_PORT: '6', TROUPE_MAX_NUM_SEQS: '5' });
   assert.deepEqual([config.port, config.maxNumSeqs, config.blockSize, config.host], [7, 5, 3, '127.0.0.1']);
 });
 
-test('snake_case keys and flags, as FastDeploy and vLLM users write them, mean the same', () => {
-  assert.equal(read(['--config', yamlFile('max_model_len: 99')]).config.maxModelLen, 99);
+test('snake_case keys and flags, as FastDeploy and vLLM users write them, mean the same', (t) => {
+  assert.equal(read(['--config', yamlFile(t, 'max_model_len: 99')]).config.maxModelLen, 99);
   assert.equal(read(['--max_model_len=98']).config.maxModelLen, 98);
 });
 
@@ -51,10 +51,10 @@ test('sizes are read with their units', () => {
   assert.equal(read(['--kv-cache-memory-bytes', '1.5MB']).config.kvCacheMemoryBytes, 1_500_000);
 });
 
-test('unknown names are refused with the nearest known one', () => {
+test('unknown names are refused with the nearest known one', (t) => {
   refuses(['--max-model-length', '5'], /--max-model-length.*--max-model-len\?/);
   refuses([], /TROUPE_PROT.*TROUPE_PORT\?/, { TROUPE_PROT: '1' });
-  refuses(['--config', yamlFile('quantisation: wint4')], /"quantisation".*quantization\?/);
+  refuses(['--config', yamlFile(t, 'quantisation: wint4')], /"quantisation".*quantization\?/);
   refuses(['--zzzzzzzz'], /Unknown flag --zzzzzzzz\. See --help/);
 });
 
@@ -83,9 +83,9 @@ test('positionals and actions are kept apart', () => {
   assert.equal(read(['--print-config']).action, 'print-config');
 });
 
-test('--print-config can be used as a --config file', () => {
+test('--print-config can be used as a --config file', (t) => {
   const { config } = read(['--port', '1234', '--served-model-name', 'a,b']);
-  assert.deepEqual(read(['--config', yamlFile(printConfig(config))]).config, config);
+  assert.deepEqual(read(['--config', yamlFile(t, printConfig(config))]).config, config);
 });
 
 test('--help names every flag', () => {

@@ -4,7 +4,8 @@ import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'no
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { runTroupe, startServer, temporaryFolder } from '../support/server.ts';
+import { temporaryFolder } from '../support/checkpoint-folder.ts';
+import { runTroupe, startServer } from '../support/server.ts';
 
 async function refuses(args: string[], message: RegExp, env: Record<string, string> = {}): Promise<void> {
   const { code, stderr, stdout } = await runTroupe(['serve', '--log-format', 'json', ...args], env);
@@ -13,15 +14,15 @@ async function refuses(args: string[], message: RegExp, env: Record<string, stri
   assert.equal(stderr.trim().split('\n').length, 1, stderr);
 }
 
-function copyOfMini(change: (dir: string) => void): string {
-  const dir = join(temporaryFolder(), 'mini');
+function copyOfMini(t: TestContext, change: (dir: string) => void): string {
+  const dir = join(temporaryFolder(t), 'mini');
   cpSync('models/troupe-mini', dir, { recursive: true });
   change(dir);
   return dir;
 }
 
-function withConfig(change: Record<string, unknown>): string {
-  return copyOfMini((dir) => {
+function withConfig(t: TestContext, change: Record<string, unknown>): string {
+  return copyOfMini(t, (dir) => {
     const path = join(dir, 'config.json');
     writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), ...change }));
   });
@@ -34,23 +35,23 @@ test('a KV cache that cannot hold one sequence names the flag', () =>
 test('a KV cache above the memory of the machine says the numbers', () =>
   refuses(['--kv-cache-memory-bytes', '90000GiB'], /TiB.*GiB.*--kv-cache-memory-bytes/));
 test('a folder that is not there is refused', () => refuses(['--model', './no/such/folder'], /no\/such\/folder/));
-test('a hub id that is not in the local cache says what to download', () =>
-  refuses(['--model', 'Qwen/Qwen3-0.6B'], /Qwen\/Qwen3-0\.6B.*download/, { HF_HOME: temporaryFolder() }));
-test('Paddle weights name the -PT variant', () =>
-  refuses(['--model', 'baidu/ERNIE-4.5-0.3B-Paddle'], /baidu\/ERNIE-4\.5-0\.3B-PT/, { HF_HOME: temporaryFolder() }));
-test('an unknown architecture lists the supported ones', () =>
+test('a hub id that is not in the local cache says what to download', (t) =>
+  refuses(['--model', 'Qwen/Qwen3-0.6B'], /Qwen\/Qwen3-0\.6B.*download/, { HF_HOME: temporaryFolder(t) }));
+test('Paddle weights name the -PT variant', (t) =>
+  refuses(['--model', 'baidu/ERNIE-4.5-0.3B-Paddle'], /baidu\/ERNIE-4\.5-0\.3B-PT/, { HF_HOME: temporaryFolder(t) }));
+test('an unknown architecture lists the supported ones', (t) =>
   refuses(
-    ['--model', withConfig({ model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] })],
+    ['--model', withConfig(t, { model_type: 'gpt2', architectures: ['GPT2LMHeadModel'] })],
     /gpt2.*ernie4_5.*llama.*mistral.*qwen2.*qwen3/i,
   ));
-test('a tensor of the wrong shape names file, tensor and both shapes', () =>
-  refuses(['--model', withConfig({ intermediate_size: 640 })], /model\.safetensors.*mlp.*640.*512|model\.safetensors.*mlp.*512.*640/));
-test('a truncated weight file is named', () =>
-  refuses(['--model', copyOfMini((dir) => truncateSync(join(dir, 'model.safetensors'), 1_000_000))], /model\.safetensors/));
-test('a damaged tokenizer is named', () =>
-  refuses(['--model', copyOfMini((dir) => writeFileSync(join(dir, 'tokenizer.json'), '{"version": '))], /tokenizer\.json/));
-test('a folder without config.json is named', () => {
-  const dir = join(temporaryFolder(), 'empty');
+test('a tensor of the wrong shape names file, tensor and both shapes', (t) =>
+  refuses(['--model', withConfig(t, { intermediate_size: 640 })], /model\.safetensors.*mlp.*640.*512|model\.safetensors.*mlp.*512.*640/));
+test('a truncated weight file is named', (t) =>
+  refuses(['--model', copyOfMini(t, (dir) => truncateSync(join(dir, 'model.safetensors'), 1_000_000))], /model\.safetensors/));
+test('a damaged tokenizer is named', (t) =>
+  refuses(['--model', copyOfMini(t, (dir) => writeFileSync(join(dir, 'tokenizer.json'), '{"version": '))], /tokenizer\.json/));
+test('a folder without config.json is named', (t) => {
+  const dir = join(temporaryFolder(t), 'empty');
   mkdirSync(dir);
   return refuses(['--model', dir], /config\.json/);
 });
@@ -81,7 +82,7 @@ test('the start-up lines say address, model, device, threads, KV cache and a cur
 });
 
 test('a checkpoint elsewhere is served under its folder name, never its path', async (t) => {
-  const dir = copyOfMini(() => {});
+  const dir = copyOfMini(t, () => {});
   const server = await startServer(t, ['--model', dir]).ready();
   const models = (await (await fetch(`${server.url}/v1/models`)).json()) as { data: { id: string }[] };
   assert.equal(models.data[0]?.id, 'mini');

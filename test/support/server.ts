@@ -1,11 +1,10 @@
 /** A real server for one test: `troupe serve` from dist, on a free port, with its own process group, ended with the test. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import { type ChildProcessInfo, childrenOf } from './child-processes.ts';
 
 export interface LogLine {
   readonly level?: string | number;
@@ -62,14 +61,9 @@ export class Server {
     }
   }
 
-  /** Process ids of the children by role, as `ps` sees them. */
-  children(): { readonly pid: number; readonly title: string }[] {
-    const { stdout: table } = spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(this.process.pid)], { encoding: 'utf8' });
-    return table
-      .split('\n')
-      .map((line) => /^\s*(\d+)\s+(.*)$/.exec(line))
-      .filter((match) => match !== null)
-      .map((match) => ({ pid: Number(match[1]), title: match[2]! }));
+  /** The supervisor's children, with the titles they give themselves (`troupe engine-0`). */
+  children(): ChildProcessInfo[] {
+    return childrenOf(this.process.pid!);
   }
 
   /** Null while there is none. */
@@ -160,10 +154,6 @@ export async function runTroupe(
   };
   const [stdout, stderr, [code]] = await Promise.all([read(child.stdout), read(child.stderr), once(child, 'exit')]);
   return { code: code as number | null, stdout, stderr };
-}
-
-export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'troupe-test-'));
 }
 
 function parse(line: string): LogLine {
