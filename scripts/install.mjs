@@ -15,8 +15,12 @@ export function checkNode() {
   if (major < 20 || (major === 20 && minor < 19)) fail(`troupe needs Node 20.19 or newer; this is ${process.versions.node}.`);
 }
 
-/** Runs `npm ci` unless the lockfile's packages are already there; `dev` asks for the development packages too. */
-export function installPackages({ dev }) {
+/**
+ * Runs `npm ci` unless the lockfile's packages are already there; `dev` asks for the development packages too. Where these are there
+ * already they stay: a start must not take away what somebody works with.
+ */
+export function installPackages({ dev: needsDev }) {
+  const dev = needsDev || existsSync(join(root, 'node_modules', 'tsx'));
   const lock = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
