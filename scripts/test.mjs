@@ -16,6 +16,7 @@ const DEBIAN = [
     proof: ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', '/usr/lib/aarch64-linux-gnu/libvulkan.so.1'],
     use: 'the Vulkan loader, for the WebGPU test',
   },
+  { name: 'curl', proof: ['/usr/bin/curl'], use: "FastDeploy's curl examples" },
 ];
 /** Suites that start servers or take minutes run after everything else. */
 const SLOW = ['test/oracles/', 'test/e2e/', 'test/faults/'];
