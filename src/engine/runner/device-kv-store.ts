@@ -22,11 +22,13 @@ export class DeviceKvStore implements KvCache {
     this.shape = shape;
     this.bytesPerBlock = blockSize * numLayers * 2 * numKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
     this.#computedTokens = new Int32Array(maxNumSeqs);
-    const needed = maxNumSeqs * (capacity / blockSize) * this.bytesPerBlock;
-    if (needed > budgetBytes) {
+    const rowBytes = (capacity / blockSize) * this.bytesPerBlock;
+    if (maxNumSeqs * rowBytes > budgetBytes) {
+      const numFitting = Math.floor(budgetBytes / rowBytes);
+      const remedy = numFitting > 0 ? `--max-num-seqs ${numFitting} fits; otherwise lower` : 'Lower';
       throw new StartupError(
-        `On a GPU every sequence has room for --max-model-len: ${maxNumSeqs} of them need ${needed} bytes, --kv-cache-memory-bytes is ${budgetBytes}; ` +
-          `lower --max-num-seqs or --max-model-len, or raise the budget`,
+        `On a GPU each sequence's KV cache is reserved at full length: --max-num-seqs ${maxNumSeqs} times ${rowBytes} bytes (${capacity} tokens) ` +
+          `are ${maxNumSeqs * rowBytes}, and --kv-cache-memory-bytes is ${budgetBytes}. ${remedy} --max-model-len or raise --kv-cache-memory-bytes.`,
       );
     }
   }

@@ -1,10 +1,11 @@
 /** Where runs write logits and hidden states: one buffer for a whole step, overwritten by the next. */
+import { selectLargest } from '../select-largest.ts';
 import type { SequenceResult, StepSequence } from '../step.ts';
 import type { Handle } from './ort-api.ts';
 import type { OrtSession } from './ort-session.ts';
 
 /** Candidates that `needs: 'topK'` returns. */
-export const TOP_K = 64;
+const TOP_K = 64;
 
 /** Rows of the buffer that a sequence's result takes. */
 export function numLogitsOf(sequence: StepSequence): number {
@@ -69,7 +70,7 @@ export class LogitsBuffer {
     return this.#hidden.subarray(row * this.#hiddenSize, (row + count) * this.#hiddenSize);
   }
 
-  /** The best token of each row; the lowest id of equals. */
+  /** The best token of each row, the lowest id of equals; −1 where the logits are not numbers that can be compared. */
   argmax(row: number, count: number): Int32Array {
     const best = new Int32Array(count);
     for (let i = 0; i < count; i++) best[i] = argmaxOf(this.#logits, (row + i) * this.vocabSize, this.vocabSize);
@@ -79,7 +80,7 @@ export class LogitsBuffer {
   /** The best TOP_K tokens of one row, best first; the lower id first among equals. */
   topK(row: number): SequenceResult {
     const logits = this.rows(row, 1);
-    const tokenIds = topKOf(logits, Math.min(TOP_K, this.vocabSize));
+    const tokenIds = selectLargest(logits, Math.min(TOP_K, this.vocabSize));
     return { type: 'topK', tokenIds, logits: Float32Array.from(tokenIds, (id) => logits[id]!) };
   }
 
@@ -94,32 +95,18 @@ export class LogitsBuffer {
   }
 }
 
+/** −1 where no token can be chosen: a NaN anywhere, +∞, or nothing above −∞. */
 function argmaxOf(values: Float32Array, start: number, length: number): number {
-  let best = start;
-  let highest = values[start]!;
-  for (let i = start + 1; i < start + length; i++) {
+  let best = -1;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let i = start; i < start + length; i++) {
     const value = values[i]!;
-    if (value > highest) {
+    // One comparison for nearly every value; written so that NaN gets in too.
+    if (!(value <= highest)) {
+      if (Number.isNaN(value)) return -1;
       highest = value;
-      best = i;
+      best = i - start;
     }
   }
-  return best - start;
-}
-
-/** Insertion into a short sorted list: nearly every candidate fails the first comparison. */
-function topKOf(logits: Float32Array, k: number): Int32Array {
-  const ids = new Int32Array(k);
-  let size = 0;
-  for (let id = 0; id < logits.length; id++) {
-    const value = logits[id]!;
-    if (size === k && value <= logits[ids[k - 1]!]!) continue;
-    let at = size < k ? size++ : k - 1;
-    while (at > 0 && logits[ids[at - 1]!]! < value) {
-      ids[at] = ids[at - 1]!;
-      at--;
-    }
-    ids[at] = id;
-  }
-  return ids;
+  return highest === Number.POSITIVE_INFINITY ? -1 : best;
 }

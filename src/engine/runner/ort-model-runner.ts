@@ -53,6 +53,7 @@ export class OrtModelRunner implements ModelRunner {
 
   submit(step: StepInput): StepTicket {
     assert(this.#output === null, `step ${this.#output?.stepId} was not collected before step ${step.stepId}`);
+    this.#assertSupported(step);
     for (const op of step.kvOps) this.#cache.apply(op);
     this.#output = { stepId: step.stepId, results: this.#run(step) };
     this.#cache.trim();
@@ -72,6 +73,13 @@ export class OrtModelRunner implements ModelRunner {
     this.#logits.close();
     this.#session.close();
     this.#cache.free();
+  }
+
+  /** What the contract has room for and this runner does not do: tokens that only the previous step knows, and speculation. */
+  #assertSupported({ stepId, tokenIds, sequences }: StepInput): void {
+    for (const id of tokenIds)
+      assert(id >= 0 && id < this.vocabSize, `step ${stepId} has token id ${id}, the vocabulary ${this.vocabSize}`);
+    for (const { slot, draftTokens } of sequences) assert(draftTokens.length === 0, `step ${stepId} speculates in row ${slot}`);
   }
 
   #run(step: StepInput): SequenceResult[] {

@@ -84,6 +84,22 @@ describe('the KV cache of the real runner', () => {
     assert.deepEqual(driver().step([], { kvOps: [{ type: 'releaseBlocks', blockIds: [0, 1] }] }), []);
   });
 
+  test('token ids outside the vocabulary and drafts are refused before anything runs', () => {
+    const submit = (id: number, draftTokens: readonly number[]) =>
+      runner.submit({
+        groupEpoch: [1, 1],
+        stepId: 1,
+        kvOps: [],
+        tokenIds: Int32Array.of(id),
+        sequences: [{ slot: slot(0), start: 0, numTokens: 1, numComputed: 0, draftTokens, needs: 'argmax', numLogits: 1 }],
+      });
+    assert.throws(() => submit(-1, []), /step 1 has token id -1/);
+    assert.throws(() => submit(runner.vocabSize, []), /has token id/);
+    assert.throws(() => submit(1, [2]), /step 1 speculates in row 0/);
+    assert.equal(runner.collect(submit(1, [])).stepId, 1);
+    releaseAll(driver());
+  });
+
   test('dead rows and blocks give their memory back when the budget is exceeded', () => {
     assert(runner instanceof OrtModelRunner);
     const rows = driver();
