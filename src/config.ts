@@ -3,6 +3,7 @@
  * `--config FILE`, that over config/default.yaml, that over the defaults here. Flag names are FastDeploy's where it has one, then vLLM's.
  */
 import { z } from 'zod';
+import { QUANTIZATIONS } from './checkpoint/quantization.ts';
 
 const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   z
@@ -82,7 +83,7 @@ export const SETTINGS = {
     doc: "Names the API answers to; any other name in a request is then refused. Default: the folder's name, and any name is served.",
   }),
   quantization: setting({
-    schema: z.enum(['none', 'wint8', 'wint4'], { error: 'must be none, wint8 or wint4' }),
+    schema: z.enum(QUANTIZATIONS, { error: 'must be none, wint8 or wint4' }),
     default: 'none',
     group: 'Model',
     value: 'none|wint8|wint4',

@@ -3,6 +3,7 @@
  * Whatever cannot work ends here with one line.
  */
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
+import { QUANTIZATIONS } from './checkpoint/quantization.ts';
 import { resolveModel } from './checkpoint/resolve.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
@@ -71,7 +72,7 @@ type Checkpoint = ReturnType<typeof inspectCheckpoint>;
 function checkWeightsFit(config: Config, checkpoint: Checkpoint, available: number): number {
   const needed = checkpoint.weightBytes(config.quantization);
   if (needed + OVERHEAD_BYTES <= available) return needed;
-  const smaller = (['wint8', 'wint4'] as const).find(
+  const smaller = QUANTIZATIONS.find(
     (quantization) => checkpoint.weightBytes(quantization) < needed && checkpoint.weightBytes(quantization) + OVERHEAD_BYTES <= available,
   );
   throw new StartupError(

@@ -15,17 +15,17 @@ import {
   readdirSync,
   readSync,
   renameSync,
-  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { StartupError } from '../core/errors.ts';
+import { weightsFingerprint } from './fingerprint.ts';
 import type { Checkpoint } from './inspect.ts';
 import { type Quantization, weightBits } from './quantization.ts';
 import { type RepackedTensor, Repacking } from './repack.ts';
-import { DTYPE_BYTES, readSafetensorsHeader, type StoredTensor, type TensorDirectory } from './safetensors.ts';
+import { DTYPE_BYTES, readSafetensorsHeader, type TensorDirectory } from './safetensors.ts';
 
 /** Raise it when repacking writes something else: old files are then left alone. */
 const FORMAT_VERSION = 1;
@@ -62,22 +62,13 @@ export function openQuantizedWeights(
   return readSafetensorsHeader(file);
 }
 
-/** Names what the file was made from: the weights' headers, sizes and times, the config, the format and the quantisation. */
+/** Names what the file was made from: the weights' content (see fingerprint.ts), the config, the format and the quantisation. */
 function contentKey(checkpoint: Checkpoint, quantization: Quantization): string {
-  const hash = createHash('sha256');
-  hash.update(JSON.stringify([FORMAT_VERSION, quantization, checkpoint.config]));
-  const tensors = [checkpoint.weights.embedding, checkpoint.weights.lmHead, ...checkpoint.weights.layers.flatMap(tensorsOfLayer)];
-  for (const file of [...new Set(tensors.map((tensor) => tensor.file))].sort()) {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(JSON.stringify([basename(file), size, mtimeMs]));
-  }
-  for (const { name, dtype, shape, offset } of tensors) hash.update(JSON.stringify([name, dtype, shape, offset]));
-  return hash.digest('hex').slice(0, 16);
-}
-
-function tensorsOfLayer(layer: Checkpoint['weights']['layers'][number]): StoredTensor[] {
-  const { q, k, v, attentionOutput, gate, up, down } = layer;
-  return [q, k, v, attentionOutput, gate, up, down].map(({ weight }) => weight);
+  const content = weightsFingerprint(checkpoint.config, checkpoint.weights);
+  return createHash('sha256')
+    .update(JSON.stringify([FORMAT_VERSION, quantization, content]))
+    .digest('hex')
+    .slice(0, 16);
 }
 
 /** The tensors of a finished file that holds exactly what is expected, else null. */

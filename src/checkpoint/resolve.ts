@@ -28,7 +28,7 @@ export function resolveModel(model: string, env: NodeJS.ProcessEnv = process.env
 }
 
 /** `HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`, as the hub's own tools look. */
-export function hubCache(env: NodeJS.ProcessEnv): string {
+function hubCache(env: NodeJS.ProcessEnv): string {
   const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'huggingface');
   return env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, 'hub');
 }

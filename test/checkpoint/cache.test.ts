@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { defaultCacheDir, openQuantizedWeights } from '../../src/checkpoint/cache.ts';
@@ -73,12 +73,28 @@ test('a file cut short anywhere is written again', (t) => {
   }
 });
 
-test('other weights under the same name are repacked', (t) => {
+test('the key is the content: other weights are repacked, the same ones written again are not', (t) => {
   const { checkpoint, cacheDir, modelDir } = setUp(t);
   open(checkpoint, cacheDir);
-  utimesSync(join(modelDir, 'model.safetensors'), 1, 1);
+  const file = join(modelDir, 'model.safetensors');
+  utimesSync(file, 1, 1);
+  assert.equal(open(checkpoint, cacheDir), 0);
+  const { mtime } = statSync(file);
+  const { offset } = checkpoint.weights.layers[0]!.down.weight;
+  const bytes = readFileSync(file);
+  bytes[offset] = bytes[offset]! ^ 1;
+  writeFileSync(file, bytes);
+  utimesSync(file, mtime, mtime);
   assert(open(checkpoint, cacheDir) > 0);
   assert.equal(readdirSync(cacheDir).length, 2);
+});
+
+test('a copy of the folder elsewhere uses the same file', (t) => {
+  const { checkpoint, cacheDir, modelDir } = setUp(t);
+  open(checkpoint, cacheDir);
+  const copy = join(temporaryFolder(t), 'tiny');
+  cpSync(modelDir, copy, { recursive: true });
+  assert.equal(open(inspectCheckpoint(copy), cacheDir), 0);
 });
 
 test('what a killed process left is removed, what a living one writes is not', (t) => {
