@@ -4,6 +4,7 @@ import type { GenerateRequest, Prompt } from '../core/generation.ts';
 import { GREEDY, type SamplingParams } from '../core/sampling-params.ts';
 import { badWordIds } from '../text/bad-words.ts';
 import type { ChatTemplate } from '../text/chat-template.ts';
+import { joinTextParts } from '../text/content-parts.ts';
 import { type ReasoningParserFactory, reasoningParserFor } from '../text/reasoning/reasoning-parser.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 
@@ -37,18 +38,19 @@ export interface PreparedRequest {
 
 /** @throws TroupeError invalid_request, context_length_exceeded. */
 export async function prepareRequest(request: GenerateRequest, model: ModelText): Promise<PreparedRequest> {
+  const param = paramOf(request.prompt);
   const rendered = render(request.prompt, model);
-  const promptIds = rendered.type === 'tokens' ? checkedIds(rendered.tokenIds, model) : await encode(rendered, model);
-  const param = request.prompt.type === 'chat' ? 'messages' : 'prompt';
+  const promptIds = rendered.type === 'tokens' ? checkedIds(rendered.tokenIds, param, model) : await encode(rendered, param, model);
   if (promptIds.length === 0) throw new TroupeError('invalid_request', 'The prompt must contain at least one token.', { param });
-  if (promptIds.length >= model.maxModelLen) {
-    throw new TroupeError(
-      'context_length_exceeded',
-      `This model's maximum context length is ${model.maxModelLen} tokens, but the prompt has ${promptIds.length}, which leaves no room for output. Please shorten the prompt.`,
-      { param },
-    );
-  }
+  if (promptIds.length >= model.maxModelLen) throw tooLong(`${promptIds.length}`, param, model);
   return { promptIds, params: toSamplingParams(request, model, promptIds.length), reasoning: reasoningOf(request, rendered, model) };
+}
+
+const paramOf = (prompt: Prompt): string => prompt.param ?? (prompt.type === 'chat' ? 'messages' : 'prompt');
+
+function tooLong(numTokens: string, param: string, { maxModelLen }: ModelText): TroupeError {
+  const message = `This model's maximum context length is ${maxModelLen} tokens, but the prompt has ${numTokens}, which leaves no room for output. Please shorten the prompt.`;
+  return new TroupeError('context_length_exceeded', message, { param });
 }
 
 type Rendered =
@@ -65,7 +67,7 @@ function render(prompt: Prompt, model: ModelText): Rendered {
   const { messages, tools, addGenerationPrompt, continueFinalMessage, templateKwargs } = prompt;
   const { bosToken, eosToken } = model.tokenizer;
   const text = model.chatTemplate.render({
-    messages,
+    messages: model.chatTemplate.readsParts ? messages : messages.map(joinTextParts),
     ...(tools && { tools }),
     addGenerationPrompt,
     continueFinalMessage,
@@ -77,18 +79,23 @@ function render(prompt: Prompt, model: ModelText): Rendered {
 }
 
 /** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
-async function encode({ type, text }: Extract<Rendered, { readonly text: string }>, model: ModelText): Promise<readonly number[]> {
+async function encode(
+  { type, text }: Extract<Rendered, { readonly text: string }>,
+  param: string,
+  model: ModelText,
+): Promise<readonly number[]> {
+  // Known before seconds are spent on encoding: not even the longest tokens could hold so much text.
+  const numTokensAtLeast = Math.ceil(text.length / model.tokenizer.maxCharsPerToken);
+  if (numTokensAtLeast >= model.maxModelLen) throw tooLong(`${text.length} characters, at least ${numTokensAtLeast} tokens`, param, model);
   const options = { addSpecialTokens: type === 'text' };
   if (text.length <= LONG_TEXT_CHARS || !model.longTexts) return model.tokenizer.encode(text, options);
   return model.longTexts.encode(text, options);
 }
 
-function checkedIds(ids: readonly number[], model: ModelText): readonly number[] {
-  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < model.vocabSize));
+function checkedIds(ids: readonly number[], param: string, model: ModelText): readonly number[] {
+  const wrong = ids.findIndex((id) => !isInVocabulary(id, model));
   if (wrong < 0) return ids;
-  throw new TroupeError('invalid_request', `Token id ${ids[wrong]} is not in the vocabulary (0 to ${model.vocabSize - 1}).`, {
-    param: `prompt[${wrong}]`,
-  });
+  throw unknownId(`${param}[${wrong}]`, ids[wrong]!, model);
 }
 
 function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptTokens: number): SamplingParams {
@@ -102,8 +109,9 @@ function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptT
       param: 'min_tokens',
     });
   }
-  for (const [id] of sampling.logitBias ?? []) if (id >= model.vocabSize) throw unknownId('logit_bias', id, model);
-  for (const id of request.badWordsTokenIds) if (id >= model.vocabSize) throw unknownId('bad_words_token_ids', id, model);
+  checkVocabulary('stop_token_ids', request.stopTokenIds, model);
+  checkVocabulary('bad_words_token_ids', request.badWordsTokenIds, model);
+  checkVocabulary('logit_bias', sampling.logitBias?.map(([id]) => id) ?? [], model);
   return {
     ...GREEDY,
     temperature: 1,
@@ -115,6 +123,12 @@ function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptT
     stopTokenIds: [...new Set([...(request.ignoreEos ? [] : model.eosTokenIds), ...request.stopTokenIds])],
   };
 }
+
+function checkVocabulary(param: string, ids: readonly number[], model: ModelText): void {
+  for (const id of ids) if (!isInVocabulary(id, model)) throw unknownId(param, id, model);
+}
+
+const isInVocabulary = (id: number, { vocabSize }: ModelText): boolean => Number.isInteger(id) && id >= 0 && id < vocabSize;
 
 function unknownId(param: string, id: number, model: ModelText): TroupeError {
   return new TroupeError('invalid_request', `Token id ${id} is not in the vocabulary (0 to ${model.vocabSize - 1}).`, { param });

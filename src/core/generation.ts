@@ -14,7 +14,10 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
-export type Prompt =
+export type Prompt = {
+  /** The request field that it came from, for messages: `messages`, `prompt`, `prompt[1]`, `prompt_token_ids`. */
+  readonly param?: string;
+} & (
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
   | {
@@ -25,7 +28,8 @@ export type Prompt =
       readonly continueFinalMessage: boolean;
       /** Variables for the template: `enable_thinking` and whatever else the request names. */
       readonly templateKwargs: Readonly<Record<string, unknown>>;
-    };
+    }
+);
 
 /** What the request said; absent fields take the model's generation_config.json, then the neutral value. */
 export interface GenerateRequest {

@@ -43,11 +43,14 @@ export function createApi(options: ApiOptions): Api {
 async function handle(services: Services, routes: Routes, request: HttpRequest): Promise<HttpReply> {
   const context = new Context(services, request);
   const reply = await answer(services, routes, request, context);
-  if (typeof reply.body === 'string') context.observe(reply.status);
+  // Who left is told nothing; nginx's number for that keeps it out of the server's own failures.
+  if (typeof reply.body === 'string') context.observe(request.signal.aborted ? CLIENT_CLOSED_REQUEST : reply.status);
   const isDraining = services.generator.readiness().state === 'draining';
   const headers = { 'x-request-id': headerSafe(context.requestId), ...reply.headers, ...(isDraining && { connection: 'close' }) };
   return { ...reply, headers };
 }
+
+const CLIENT_CLOSED_REQUEST = 499;
 
 async function answer(services: Services, routes: Routes, request: HttpRequest, context: Context): Promise<HttpReply> {
   try {

@@ -33,29 +33,32 @@ export function chatRequest(body: ChatBody, requestId: string, model: ModelCard)
 export function completionRequests(body: CompletionBody, requestId: string, model: ModelCard): GenerateRequest[] {
   const prompts = body.prompt_token_ids ?? body.prompt;
   if (!prompts) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: 'prompt' });
-  if (body.prompt_token_ids?.some((prompt) => typeof prompt === 'string')) {
+  const field = body.prompt_token_ids ? 'prompt_token_ids' : 'prompt';
+  if (body.prompt_token_ids?.some(({ value }) => typeof value === 'string')) {
     throw new FieldError('invalid_value', 'Input should be a valid list of token ids', { param: 'prompt_token_ids' });
   }
   if (prompts.length * body.n > MAX_CHOICES_OF_A_BATCH) {
     const message = `${prompts.length} prompts with n = ${body.n} are more than ${MAX_CHOICES_OF_A_BATCH} choices: send them in several requests.`;
-    throw new FieldError('invalid_value', message, { param: 'prompt' });
+    throw new FieldError('invalid_value', message, { param: field });
   }
-  return prompts.map((prompt, i) => ({
+  return prompts.map(({ value, at }, i) => ({
     ...common(body, prompts.length > 1 ? `${requestId}_${i}` : requestId, { max_tokens: body.max_tokens }, body.logprobs, model),
-    prompt: typeof prompt === 'string' ? { type: 'text', text: prompt } : { type: 'tokens', tokenIds: prompt },
+    prompt: { param: field + at, ...(typeof value === 'string' ? { type: 'text', text: value } : { type: 'tokens', tokenIds: value }) },
     parseReasoning: false,
   }));
 }
 
 function chatPrompt(body: ChatBody): Prompt {
-  if (body.prompt_token_ids && body.prompt_token_ids.length > 0) return { type: 'tokens', tokenIds: body.prompt_token_ids };
+  if (body.prompt_token_ids && body.prompt_token_ids.length > 0)
+    return { type: 'tokens', param: 'prompt_token_ids', tokenIds: body.prompt_token_ids };
   const { messages } = body;
   if (!messages) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: 'messages' });
   if (messages.length === 0) throw new FieldError('invalid_value', 'messages must not be empty', { param: 'messages' });
-  if (isTokenIds(messages)) return { type: 'tokens', tokenIds: messages };
+  if (isTokenIds(messages)) return { type: 'tokens', param: 'messages', tokenIds: messages };
   const isThinking = body.enable_thinking ?? metadataFlag(body, 'enable_thinking');
   return {
     type: 'chat',
+    param: 'messages',
     messages,
     addGenerationPrompt: body.add_generation_prompt ?? !body.continue_final_message,
     continueFinalMessage: body.continue_final_message,

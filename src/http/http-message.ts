@@ -5,8 +5,6 @@ export interface HttpRequest {
   readonly method: string;
   /** Without the query string. */
   readonly path: string;
-  /** Raw, without the question mark; empty when there is none. */
-  readonly query: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   /** Empty when the request has none; null when it is longer than the server takes. */

@@ -152,16 +152,23 @@ export const chatSchema = z
     path: ['continue_final_message'],
   });
 
+export interface PromptField {
+  readonly value: string | readonly number[];
+  /** Where it stands in the field: empty, or `[1]` in a list of prompts. */
+  readonly at: string;
+}
+
 /** `"a"`, `["a", "b"]`, `[1, 2]` or `[[1, 2], [3]]`, as a list of prompts. */
-const prompts = z.unknown().transform((value, context): readonly (string | readonly number[])[] => {
-  const refuse = (problem: string, path: PropertyKey[] = []): readonly string[] => {
+const prompts = z.unknown().transform((value, context): readonly PromptField[] => {
+  const listed = (list: readonly PromptField['value'][]) => list.map((prompt, i) => ({ value: prompt, at: `[${i}]` }));
+  const refuse = (problem: string, path: PropertyKey[] = []): readonly PromptField[] => {
     context.addIssue({ code: 'custom', message: problem, path });
     return [];
   };
-  if (typeof value === 'string') return [value];
+  if (typeof value === 'string') return [{ value, at: '' }];
   if (!Array.isArray(value)) return refuse('Input should be a valid string or a valid list');
   if (value.length === 0) return refuse('List should have at least 1 item after validation, not 0');
-  if (value.every((item) => typeof item === 'string')) return value;
+  if (value.every((item) => typeof item === 'string')) return listed(value);
   const lists = value.every((item) => Array.isArray(item)) ? value : [value];
   for (const [i, list] of lists.entries()) {
     const isMixed = list.length > 0 && list.some((item: unknown) => typeof item !== 'number');
@@ -170,7 +177,7 @@ const prompts = z.unknown().transform((value, context): readonly (string | reado
     if (issue) return refuse(issue.message, lists === value ? [i, ...issue.path] : [...issue.path]);
     if (list.length === 0) return refuse('List should have at least 1 item after validation, not 0', [i]);
   }
-  return lists;
+  return lists === value ? listed(value) : [{ value, at: '' }];
 });
 
 export const completionSchema = z

@@ -9,6 +9,8 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 /** JSON5 reads about 5 MB a second, on the thread that serves everyone: longer bodies get strict JSON only. */
 const MAX_TOLERANT_BYTES = 256 * 1024;
+/** What reads a message's fields (templates above all) is recursive. */
+const MAX_DEPTH = 256;
 
 /**
  * @param bytes a JSON object; trailing commas and the like are forgiven, since one of FastDeploy's own examples has one. Null = the
@@ -21,6 +23,9 @@ export function readJsonObject(bytes: Uint8Array | null, maxBodyBytes: number): 
     throw new TroupeError('payload_too_large', `The request body is longer than ${maxBodyBytes} bytes (--max-body-bytes).`);
   }
   const value = parseJson(decodeUtf8(bytes));
+  if (isNestedDeeper(value, MAX_DEPTH)) {
+    throw new TroupeError('invalid_request', `The request body is nested deeper than ${MAX_DEPTH} levels.`);
+  }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new TroupeError('invalid_request', 'The request body must be a JSON object.');
   }
@@ -40,6 +45,22 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, body: JsonOb
 export function withoutNulls(fields: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
+
+/** Level by level, so that no depth can exhaust the stack. */
+function isNestedDeeper(value: unknown, maxDepth: number): boolean {
+  let level = [value].filter(isContainer);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > maxDepth) return true;
+    const next: object[] = [];
+    for (const container of level) {
+      for (const item of Array.isArray(container) ? container : Object.values(container)) if (isContainer(item)) next.push(item);
+    }
+    level = next;
+  }
+  return false;
+}
+
+const isContainer = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 function decodeUtf8(bytes: Uint8Array): string {
   try {

@@ -135,7 +135,6 @@ class UwsServer {
     const head = {
       method: uwsRequest.getCaseSensitiveMethod(),
       path: uwsRequest.getUrl(),
-      query: uwsRequest.getQuery() ?? '',
       headers: copyHeaders(uwsRequest),
       signal: abort.signal,
     };

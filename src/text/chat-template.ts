@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { StartupError, TroupeError } from '../core/errors.ts';
+import { readsParts } from './content-parts.ts';
 import { TemplateError } from './jinja/errors.ts';
 import { trim, trimEnd } from './jinja/python-text.ts';
 import { Template } from './jinja/template.ts';
@@ -26,6 +27,8 @@ type Compiled = Template | TemplateError;
 
 export class ChatTemplate {
   readonly source: string;
+  /** Whether the template looks into a list of content parts; others know a message's content as a string only. */
+  readonly readsParts: boolean;
   readonly #template: Compiled;
   readonly #toolTemplate: Compiled;
   readonly #specialTokens: Readonly<Record<string, string>>;
@@ -54,6 +57,7 @@ export class ChatTemplate {
   /** `specialTokens`: further variables such as `unk_token`. */
   constructor(source: string, toolSource = source, specialTokens: Readonly<Record<string, string>> = {}) {
     this.source = source;
+    this.readsParts = readsParts(source) || readsParts(toolSource);
     this.#template = compile(source);
     this.#toolTemplate = toolSource === source ? this.#template : compile(toolSource);
     this.#specialTokens = specialTokens;

@@ -6,13 +6,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as Encoder } from '@huggingface/tokenizers';
 import { StartupError } from '../core/errors.ts';
+import { type LengthFacts, maxCharsPerToken } from './chars-per-token.ts';
 import { Detokenizer } from './detokenizer.ts';
 import { type DecoderConfig, TokenDecoder, type TokenPiece } from './token-decoder.ts';
 
-interface TokenizerFile {
+interface TokenizerFile extends LengthFacts {
   readonly decoder?: DecoderConfig | null;
-  readonly model: { readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[] };
-  readonly added_tokens?: readonly { readonly id: number; readonly content: string; readonly special?: boolean }[];
+  readonly added_tokens?: readonly {
+    readonly id: number;
+    readonly content: string;
+    readonly special?: boolean;
+    readonly lstrip?: boolean;
+    readonly rstrip?: boolean;
+  }[];
 }
 
 interface TokenizerConfig {
@@ -29,6 +35,8 @@ export class Tokenizer {
   readonly bosToken: string | null;
   readonly eosToken: string | null;
   readonly decoder: TokenDecoder;
+  /** The most UTF-16 units of a text that one token can stand for; Infinity when this tokenizer may drop text. */
+  readonly maxCharsPerToken: number;
   readonly #encoder: Encoder;
   readonly #config: TokenizerConfig;
   readonly #specialIds: ReadonlySet<number>;
@@ -58,6 +66,7 @@ export class Tokenizer {
     const added = description.added_tokens ?? [];
     this.#specialIds = new Set(added.filter((token) => token.special === true).map((token) => token.id));
     this.vocabSize = sizeOf(description);
+    this.maxCharsPerToken = maxCharsPerToken(description);
     this.bosToken = tokenString(config.bos_token);
     this.eosToken = tokenString(config.eos_token);
   }

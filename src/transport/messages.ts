@@ -46,7 +46,7 @@ export interface Nack {
   readonly message: string;
 }
 
-/** Frontend → engine group. `choice` null = all. Lost: the engine works on until the frontend's beat no longer lists the slot. */
+/** Frontend → engine group. `choice` null = all. Lost: the next frame for a slot or choice that the frontend no longer knows makes it send another. */
 export interface AbortRequest {
   readonly type: 'abort';
   readonly frontendId: string;

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LongTextEncoder } from '../../src/actors/long-text-encoder.ts';
 import { type ModelText, prepareRequest } from '../../src/actors/prepare-request.ts';
-import type { ChatMessage } from '../../src/core/generation.ts';
+import { TroupeError } from '../../src/core/errors.ts';
+import type { ChatMessage, GenerateRequest, Prompt } from '../../src/core/generation.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { testTokenizer } from '../support/cluster.ts';
 import { generateRequest } from '../support/generate.ts';
@@ -98,4 +99,62 @@ test('an encoder thread that cannot start fails its texts with an error that nam
     code: 'internal_error',
     message: 'The prompt could not be encoded.',
   });
+});
+
+const isRefusal = (code: string, param: string, message: RegExp) => (error: unknown) =>
+  error instanceof TroupeError && error.code === code && error.param === param && message.test(error.message);
+
+test('ids outside the vocabulary are refused by the field that they came in', async () => {
+  const refuses = (overrides: Partial<GenerateRequest>, param: string) =>
+    assert.rejects(prepareRequest(generateRequest(overrides), mini()), isRefusal('invalid_request', param, /vocabulary \(0 to 4095\)/));
+  const tokenIds = [1, 2, 4096];
+  await refuses({ prompt: { type: 'tokens', tokenIds } }, 'prompt[2]');
+  await refuses({ prompt: { type: 'tokens', param: 'prompt[1]', tokenIds } }, 'prompt[1][2]');
+  await refuses({ prompt: { type: 'tokens', param: 'prompt_token_ids', tokenIds } }, 'prompt_token_ids[2]');
+  await refuses({ prompt: { type: 'tokens', param: 'messages', tokenIds } }, 'messages[2]');
+  await refuses({ stopTokenIds: [4095, 4096] }, 'stop_token_ids');
+  await refuses({ badWordsTokenIds: [4096] }, 'bad_words_token_ids');
+  await refuses({ sampling: { logitBias: [[4096, 1]] } }, 'logit_bias');
+});
+
+test('a text that cannot fit is refused before it is encoded, one that might is encoded', async () => {
+  const encoded: number[] = [];
+  const longTexts = {
+    encode: async (text: string) => {
+      encoded.push(text.length);
+      return [5];
+    },
+  };
+  const { maxCharsPerToken } = testTokenizer();
+  assert.ok(Number.isFinite(maxCharsPerToken), 'troupe-mini drops no text');
+  const prepare = (numChars: number, prompt: Partial<Prompt> = {}) => {
+    const text = 'x'.repeat(numChars);
+    return prepareRequest(generateRequest({ prompt: { type: 'text', text, ...prompt } as Prompt }), mini({ longTexts }));
+  };
+  const limit = 511 * maxCharsPerToken;
+  await prepare(limit);
+  await assert.rejects(
+    prepare(limit + 1),
+    isRefusal('context_length_exceeded', 'prompt', /maximum context length is 512 tokens.*at least 512 tokens/),
+  );
+  await assert.rejects(
+    prepare(30_000_000, { param: 'prompt[3]' }),
+    isRefusal('context_length_exceeded', 'prompt[3]', /30000000 characters/),
+  );
+  assert.deepEqual(encoded, [limit]);
+});
+
+const CHATML =
+  "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}";
+const PARTS = "{% for message in messages %}{% for part in message.content %}[{{ part['text'] }}]{% endfor %}{% endfor %}";
+
+test('text parts are one string for a template that knows strings only, and parts for one that reads them', async () => {
+  const content = ['one', 'two'].map((text) => ({ type: 'text', text }));
+  const promptText = async (source: string) => {
+    const chat = { type: 'chat', addGenerationPrompt: false, continueFinalMessage: false, templateKwargs: {} } as const;
+    const request = generateRequest({ prompt: { ...chat, messages: [{ role: 'user', content }] } });
+    return testTokenizer().decode((await prepareRequest(request, mini({ chatTemplate: new ChatTemplate(source) }))).promptIds);
+  };
+  assert.equal(await promptText(CHATML), '<|im_start|>user\none\ntwo<|im_end|>\n');
+  assert.equal(await promptText(PARTS), '[one][two]');
 });

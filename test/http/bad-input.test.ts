@@ -135,14 +135,14 @@ describe('bad input', () => {
   it('that is not UTF-8 is a 400', async () => {
     const { api } = testApi();
     const body = Buffer.from([0x7b, 0xff, 0x7d]);
-    const reply = await api.handle({ method: 'POST', path: CHAT, query: '', headers: {}, body, signal: new AbortController().signal });
+    const reply = await api.handle({ method: 'POST', path: CHAT, headers: {}, body, signal: new AbortController().signal });
     assert.equal(reply.status, 400);
   });
 
   it('that is too long is a 413, whether the server kept it or not', async () => {
     const { api } = testApi({ maxBodyBytes: 100 });
     assert.equal((await call(api, CHAT, { body: { messages: HELLO, user: 'x'.repeat(100) } })).status, 413);
-    const request = { method: 'POST', path: CHAT, query: '', headers: {}, body: null, signal: new AbortController().signal };
+    const request = { method: 'POST', path: CHAT, headers: {}, body: null, signal: new AbortController().signal };
     assert.equal((await api.handle(request)).status, 413);
   });
 

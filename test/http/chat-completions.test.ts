@@ -168,6 +168,7 @@ describe('a chat completion', () => {
       requestId: 'chatcmpl-mine',
       prompt: {
         type: 'chat',
+        param: 'messages',
         messages: HELLO,
         addGenerationPrompt: true,
         continueFinalMessage: false,
@@ -416,7 +417,6 @@ describe('a chat stream', () => {
     const reply = await api.handle({
       method: 'POST',
       path: CHAT,
-      query: '',
       headers: {},
       body: Buffer.from(JSON.stringify({ messages: HELLO, stream: true })),
       signal: new AbortController().signal,

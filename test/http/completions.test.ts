@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { TroupeError } from '../../src/core/errors.ts';
-import { COMPLETIONS, call, testApi } from '../support/api-client.ts';
+import { CHAT, COMPLETIONS, call, HELLO, testApi } from '../support/api-client.ts';
 import { each, handFed } from '../support/fake-generator.ts';
 import { parseChunks } from '../support/sse-client.ts';
 
@@ -126,4 +126,20 @@ describe('a text stream', () => {
       ],
     );
   });
+});
+
+test('each prompt carries the name of the field and place that it came from', async () => {
+  const paramsOf = async (path: string, body: object) => {
+    const { api, generator } = testApi();
+    await call(api, path, { body });
+    return generator.requests.map(({ prompt }) => prompt.param);
+  };
+  assert.deepEqual(await paramsOf(COMPLETIONS, { prompt: 'a' }), ['prompt']);
+  assert.deepEqual(await paramsOf(COMPLETIONS, { prompt: ['a', 'b'] }), ['prompt[0]', 'prompt[1]']);
+  assert.deepEqual(await paramsOf(COMPLETIONS, { prompt: [1, 2] }), ['prompt']);
+  assert.deepEqual(await paramsOf(COMPLETIONS, { prompt: [[1], [2]] }), ['prompt[0]', 'prompt[1]']);
+  assert.deepEqual(await paramsOf(COMPLETIONS, { prompt_token_ids: [1, 2] }), ['prompt_token_ids']);
+  assert.deepEqual(await paramsOf(CHAT, { messages: HELLO }), ['messages']);
+  assert.deepEqual(await paramsOf(CHAT, { messages: [1, 2] }), ['messages']);
+  assert.deepEqual(await paramsOf(CHAT, { prompt_token_ids: [1, 2] }), ['prompt_token_ids']);
 });

@@ -102,4 +102,21 @@ describe('metrics', () => {
     assert.deepEqual([count('POST', CHAT, 200), count('POST', CHAT, 400), count('other', 'other', 404)], [2, 1, 1]);
     assert.match(text, /^fastdeploy:requests_number_total 3$/m);
   });
+
+  it('count a client that leaves before it is accepted as 499, not as a failure of the server', async () => {
+    const leaving = new AbortController();
+    const refuse = () => {
+      leaving.abort();
+      return new DOMException('The request was cancelled by its client.', 'AbortError');
+    };
+    const { api, metrics, logs } = testApi({ refuse });
+    await call(api, CHAT, { body: { messages: HELLO }, signal: leaving.signal });
+    const counted = (await metrics.text()).split('\n').filter((line) => line.startsWith('http_requests_total{'));
+    assert.equal(counted.length, 1);
+    assert.match(counted[0] ?? '', /status_code="499".* 1$/);
+    assert.deepEqual(
+      logs.map(({ msg, level }) => [msg, level]),
+      [['request abandoned', 'info']],
+    );
+  });
 });

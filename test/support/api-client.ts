@@ -68,7 +68,6 @@ export function callOpen(api: Api, path: string, { method, headers = {}, body, s
   return api.handle({
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     path,
-    query: '',
     headers,
     body: Buffer.from(text),
     signal: signal ?? new AbortController().signal,
