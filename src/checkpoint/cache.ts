@@ -28,7 +28,7 @@ import { type RepackedTensor, Repacking } from './repack.ts';
 import { DTYPE_BYTES, readSafetensorsHeader, type TensorDirectory } from './safetensors.ts';
 
 /** Raise it when repacking writes something else: old files are then left alone. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const COMPLETE = Buffer.from('complete');
 
 /** `$XDG_CACHE_HOME/troupe`, else `~/.cache/troupe`. */

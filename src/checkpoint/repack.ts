@@ -46,8 +46,7 @@ export class Repacking {
       ...weights.layers.flatMap((layer, i): Matrix[] => [
         { key: `layers.${i}.qkv`, parts: [layer.q.weight, layer.k.weight, layer.v.weight], headAxis: 0 },
         { key: `layers.${i}.o`, parts: [layer.attentionOutput.weight], headAxis: 1 },
-        { key: `layers.${i}.gate`, parts: [layer.gate.weight], headAxis: null },
-        { key: `layers.${i}.up`, parts: [layer.up.weight], headAxis: null },
+        { key: `layers.${i}.gate_up`, parts: [layer.gate.weight, layer.up.weight], headAxis: null },
         { key: `layers.${i}.down`, parts: [layer.down.weight], headAxis: null },
       ]),
       { key: 'lm_head', parts: [weights.lmHead], headAxis: null },

@@ -68,11 +68,10 @@ class DecoderBuilder {
       [normed, residual] = this.#addAndNorm(attended, residual, `layers.${i}.post_attention_norm`, layer.postAttentionNorm);
       const mlp = this.#mlp(normed, i, layer);
       const nextNorm = isLast ? this.#weights.finalNorm : this.#weights.layers[i + 1]!.inputNorm;
-      [normed, residual] = this.#addAndNorm(mlp, residual, isLast ? 'final_norm' : `layers.${i + 1}.input_norm`, nextNorm);
+      const name = isLast ? TENSORS.hidden : `layers.${i + 1}.input_norm`;
+      [normed, residual] = this.#addAndNorm(mlp, residual, name, nextNorm);
     }
-    graph.node('Identity', [normed], TENSORS.hidden);
-    const logits = this.#linear.matmul(graph, normed, 'lm_head');
-    graph.node('Identity', [logits], TENSORS.logits);
+    this.#linear.matmul(graph, normed, 'lm_head', TENSORS.logits);
     this.#declareOutputs();
     return graph.finish();
   }
@@ -156,12 +155,24 @@ class DecoderBuilder {
 
   #mlp(input: string, index: number, layer: LayerWeights): string {
     const prefix = `layers.${index}`;
-    const gate = this.#linearLayer(input, `${prefix}.gate`, layer.gate.bias);
-    const up = this.#linearLayer(input, `${prefix}.up`, layer.up.bias);
+    const [gate, up] = this.#gateUp(input, prefix, layer);
     // QuickGelu is x · sigmoid(alpha · x): SiLU with alpha 1, in one pass.
     const activated = this.#graph.node('QuickGelu', [gate], `${prefix}.silu`, { alpha: 1 }, MICROSOFT);
     const gated = this.#graph.node('Mul', [activated, up], `${prefix}.gated`);
     return this.#linearLayer(gated, `${prefix}.down`, layer.down.bias);
+  }
+
+  #gateUp(input: string, prefix: string, layer: LayerWeights): [gate: string, up: string] {
+    if (!this.#linear.isFused) {
+      return [this.#linearLayer(input, `${prefix}.gate`, layer.gate.bias), this.#linearLayer(input, `${prefix}.up`, layer.up.bias)];
+    }
+    const key = `${prefix}.gate_up`;
+    const bias = joined([layer.gate, layer.up].map(({ bias }) => (bias === null ? null : readFloat32(bias))));
+    const both = this.#biased(this.#linear.matmul(this.#graph, input, key), key, bias);
+    const parts: [gate: string, up: string] = [`${prefix}.gate`, `${prefix}.up`];
+    const { intermediateSize } = this.#config;
+    this.#graph.node('Split', [both, this.#graph.shape(intermediateSize, intermediateSize)], parts, { axis: -1n });
+    return parts;
   }
 
   #linearLayer(input: string, key: string, bias: StoredTensor | null): string {

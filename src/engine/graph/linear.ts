@@ -8,8 +8,8 @@ import type { OnnxType, OnnxWriter } from './onnx-writer.ts';
 export type HeadAxis = 'rows' | 'columns' | null;
 
 export interface LinearWeights {
-  /** y = x · weightᵀ (+ bias), without the bias. Returns the name of the result, [..., outputs]. */
-  matmul(graph: OnnxWriter, input: string, key: string): string;
+  /** y = x · weightᵀ (+ bias), without the bias. Returns the name of the result, [..., outputs]: `output`, or one made of the key. */
+  matmul(graph: OnnxWriter, input: string, key: string, output?: string): string;
   /** The embedding table, [vocabSize, hiddenSize]: name and type. */
   embedding(graph: OnnxWriter): { readonly name: string; readonly type: OnnxType };
   /** Whether Q, K and V (and gate and up) are one matrix each. */

@@ -14,14 +14,14 @@ export function quantizedLinear(config: ModelConfig, tensors: TensorDirectory, b
   return {
     isFused: true,
     embedding: (graph: OnnxWriter) => storedConstant(graph, 'embedding', tensors.get('embedding')!),
-    matmul(graph, input, key) {
+    matmul(graph, input, key, output = `${key}.out`) {
       const data = tensors.get(`${key}.data`)!;
       const scales = tensors.get(`${key}.scales`)!;
       const [outputs, , blockBytes] = data.shape as [number, number, number];
       return graph.node(
         'MatMulNBits',
         [input, storedConstant(graph, data.name, data).name, storedConstant(graph, scales.name, scales).name],
-        `${key}.out`,
+        output,
         {
           K: BigInt(numInputs(config, key)),
           N: BigInt(outputs),

@@ -25,15 +25,15 @@ export function storedLinear(config: ModelConfig, weights: Weights, hasFusedMatM
   return {
     isFused: false,
     embedding,
-    matmul(graph, input, key) {
+    matmul(graph, input, key, output = `${key}.out`) {
       const { tensor, headAxis } = tensors.get(key)!;
       const stored = tensor === weights.embedding ? embedding(graph) : storedConstant(graph, key, tensor);
       const float =
         stored.type === 'float32' ? stored.name : graph.node('Cast', [stored.name], `${key}.f32`, { to: BigInt(ONNX_TYPE.float32) });
       const weight = headAxis === null ? float : padWeight(graph, float, key, headAxis, tensor.shape, config);
-      if (hasFusedMatMul) return graph.node('FusedMatMul', [input, weight], `${key}.out`, { transB: 1n }, MICROSOFT);
+      if (hasFusedMatMul) return graph.node('FusedMatMul', [input, weight], output, { transB: 1n }, MICROSOFT);
       const transposed = graph.node('Transpose', [weight], `${key}.transposed`, { perm: [1n, 0n] });
-      return graph.node('MatMul', [input, transposed], `${key}.out`);
+      return graph.node('MatMul', [input, transposed], output);
     },
   };
 }
