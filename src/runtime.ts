@@ -68,15 +68,24 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
   }
 }
 
+/** An engine has nothing to bring to an end once its frontends are gone; one that does not obey is stuck. */
+const ENGINE_STOP_DEADLINE_MS = 3000;
+/** Bytes for all headers of a request: uWebSockets.js' 4 KiB are too few for large tokens and cookies. It reads this once, when loaded. */
+const MAX_HEADERS_BYTES = 16_384;
+
 function child(assignment: ChildAssignment): ChildSpec {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   return {
     name: assignment.id,
     role: assignment.role,
     isDrained: assignment.role === 'frontend',
+    ...(assignment.role === 'engine' && { stopDeadlineMs: ENGINE_STOP_DEADLINE_MS }),
     launch: () => ({
       modulePath: fileURLToPath(new URL(`./child${extension}`, import.meta.url)),
-      env: { [CHILD_VARIABLE]: JSON.stringify(assignment) },
+      env: {
+        [CHILD_VARIABLE]: JSON.stringify(assignment),
+        ...(assignment.role === 'frontend' && { UWS_HTTP_MAX_HEADERS_SIZE: String(MAX_HEADERS_BYTES) }),
+      },
     }),
   };
 }

@@ -39,7 +39,14 @@ function penalizeRepetition(logits: Float64Array, penalty: number, history: Toke
 
 function penalizeOnce(logits: Float64Array, id: number, penalty: number): void {
   const logit = logits[id];
-  if (logit !== undefined) logits[id] = logit < 0 ? logit * penalty : logit / penalty;
+  if (logit === undefined) return;
+  const penalized = logit < 0 ? logit * penalty : logit / penalty;
+  logits[id] = Number.isFinite(logit) ? saturated(penalized) : penalized;
+}
+
+/** A penalty of 1e-310 is allowed, and must not look like a model that gave Infinity, nor one of 1e308 like a ban. */
+function saturated(logit: number): number {
+  return Math.min(Math.max(logit, -Number.MAX_VALUE), Number.MAX_VALUE);
 }
 
 /** Bans the word's last token if the tokens before it are the end of the output. A word never reaches back into the prompt. */
