@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { parse as parseYaml } from 'yaml';
 import { type Config, flagOf, isSwitch, SETTING_NAMES, SETTINGS, type SettingName, variableOf } from './config.ts';
 import { StartupError } from './core/errors.ts';
-import { IGNORED_FLAGS } from './fastdeploy-flags.ts';
+import { IGNORED_FLAGS, UNAVAILABLE_FLAGS } from './fastdeploy-flags.ts';
 
 export interface CommandLine {
   readonly config: Config;
@@ -71,6 +71,7 @@ function readFlags(args: readonly string[]): Flags {
   };
   for (const [flag, name] of byFlag) options[flag] = { type: isSwitch(name) ? 'boolean' : 'string' };
   for (const [flag, hasValue] of Object.entries(IGNORED_FLAGS)) options[flag] = { type: hasValue ? 'string' : 'boolean' };
+  for (const [flag, { hasValue }] of Object.entries(UNAVAILABLE_FLAGS)) options[flag] = { type: hasValue ? 'string' : 'boolean' };
   // vLLM and FastDeploy accept --max_model_len for --max-model-len.
   const spelled = args.map((arg) => (arg.startsWith('--') ? arg.replace(/^[^=]+/, (flag) => flag.replaceAll('_', '-')) : arg));
   const { tokens, positionals } = parseArgs({ args: spelled, options, strict: false, allowNegative: true, tokens: true });
@@ -86,6 +87,7 @@ function readFlags(args: readonly string[]): Flags {
     const flag = isNegated ? positive : token.name;
     const name = byFlag.get(flag);
     if (flag in IGNORED_FLAGS) warnings.push(`--${flag} has no meaning in troupe and is ignored.`);
+    else if (flag in UNAVAILABLE_FLAGS) warnings.push(warnOrRefuse(flag, isNegated ? 'false' : token.value));
     else if (flag === 'config') configFile = required(token.rawName, token.value);
     else if (switches.includes(flag)) action = flag as CommandLine['action'];
     else if (name === undefined)
@@ -94,6 +96,15 @@ function readFlags(args: readonly string[]): Flags {
     else given.set(name, { value: required(token.rawName, token.value), origin: `--${flag}` });
   }
   return { given: [...given], configFile, positionals, warnings, action };
+}
+
+/** @returns the warning for a value that asks for nothing. @throws StartupError for any other; the value may be a secret and is not told. */
+function warnOrRefuse(flag: string, value: string | undefined): string {
+  const { hasValue, neutral = [] } = UNAVAILABLE_FLAGS[flag]!;
+  if (hasValue) required(`--${flag}`, value);
+  if (value !== undefined && neutral.includes(value)) return `--${flag} ${value} changes nothing in this version and is ignored.`;
+  const allowed = neutral.length === 0 ? '' : hasValue ? `, except as --${flag} ${neutral.join(' or ')}` : '';
+  throw new StartupError(`--${flag} is not available in this version${allowed}; please start without it.`);
 }
 
 function required(flag: string, value: string | undefined): string {

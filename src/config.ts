@@ -109,7 +109,7 @@ export const SETTINGS = {
     default: 1,
     group: 'Server',
     value: 'N',
-    doc: 'Frontend processes (HTTP, tokenizer, templates).',
+    doc: 'Frontend processes (HTTP, tokenizer, templates) on one port. Above 1, each answers /metrics for itself: a scrape reaches one of them.',
   }),
   maxBodyBytes: setting({
     schema: bytes,

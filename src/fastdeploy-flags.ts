@@ -12,9 +12,7 @@ export const IGNORED_FLAGS: Readonly<Record<string, boolean>> = {
   'enable-mm-output': false,
   'tokenizer-base-url': true,
   // model and loading
-  revision: true,
   'model-config-name': true,
-  tokenizer: true,
   task: true,
   runner: true,
   convert: true,
@@ -64,6 +62,11 @@ export const IGNORED_FLAGS: Readonly<Record<string, boolean>> = {
   'graph-optimization-config': true,
   'plas-attention-config': true,
   'enable-overlap-schedule': false,
+  // output
+  'enable-entropy': false,
+  'output-fallback': true,
+  'output-fallback-plugin': true,
+  'output-fallback-config': true,
   // scheduling and disaggregation
   'scheduler-name': true,
   'scheduler-ttl': true,
@@ -72,10 +75,45 @@ export const IGNORED_FLAGS: Readonly<Record<string, boolean>> = {
   'scheduler-db': true,
   'scheduler-password': true,
   'scheduler-topic': true,
+  'scheduler-sync-period': true,
+  'scheduler-load-shards-num': true,
+  'scheduler-min-load-score': true,
+  'scheduler-expire-period': true,
+  'scheduler-release-load-expire-period': true,
+  'scheduler-reader-parallel': true,
+  'scheduler-writer-parallel': true,
+  'scheduler-reader-batch-size': true,
+  'scheduler-writer-batch-size': true,
   'splitwise-role': true,
   router: true,
   'cache-transfer-protocol': true,
   'pd-comm-port': true,
   'rdma-comm-ports': true,
   'innode-prefill-ports': true,
+};
+
+export interface UnavailableFlag {
+  readonly hasValue: boolean;
+  /** Values that ask for nothing: accepted with a warning. */
+  readonly neutral?: readonly string[];
+}
+
+/** Flags that would change what clients get, and do not yet: ignoring them would serve something else than was asked for. */
+export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
+  'api-key': { hasValue: true },
+  tokenizer: { hasValue: true },
+  revision: { hasValue: true, neutral: ['default', 'main'] },
+  'chat-template': { hasValue: true },
+  ips: { hasValue: true },
+  'data-parallel-size': { hasValue: true, neutral: ['1'] },
+  'max-logprobs': { hasValue: true, neutral: ['20'] },
+  'logprobs-mode': { hasValue: true, neutral: ['raw_logprobs'] },
+  'logits-processors': { hasValue: true },
+  'reasoning-parser': { hasValue: true },
+  'tool-call-parser': { hasValue: true },
+  'tool-parser-plugin': { hasValue: true },
+  'speculative-config': { hasValue: true, neutral: ['{}'] },
+  'guided-decoding-backend': { hasValue: true, neutral: ['off', 'auto'] },
+  'enable-early-stop': { hasValue: false, neutral: ['false'] },
+  'early-stop-config': { hasValue: true, neutral: ['{}'] },
 };

@@ -77,6 +77,48 @@ test("FastDeploy's flags without a meaning here are accepted with one warning ea
   ]);
 });
 
+test("FastDeploy's scheduler and fallback flags are accepted with their values", () => {
+  const flags = ['sync-period', 'load-shards-num', 'min-load-score', 'expire-period', 'release-load-expire-period']
+    .concat(['reader-parallel', 'writer-parallel', 'reader-batch-size', 'writer-batch-size'])
+    .map((name) => `--scheduler-${name}`)
+    .concat(['--output-fallback', '--output-fallback-plugin', '--output-fallback-config']);
+  const { warnings, positionals } = read([...flags.flatMap((flag) => [flag, '3']), '--enable-entropy']);
+  assert.deepEqual(
+    warnings,
+    [...flags, '--enable-entropy'].map((flag) => `${flag} has no meaning in troupe and is ignored.`),
+  );
+  assert.deepEqual(positionals, []);
+});
+
+test('flags that would change the answers and cannot yet are refused by name, without telling their value', () => {
+  const valued = ['ips', 'data-parallel-size', 'api-key', 'max-logprobs', 'logprobs-mode', 'reasoning-parser', 'tool-call-parser']
+    .concat(['tool-parser-plugin', 'chat-template', 'speculative-config', 'guided-decoding-backend', 'early-stop-config'])
+    .concat(['logits-processors', 'tokenizer', 'revision']);
+  for (const flag of valued) {
+    refuses([`--${flag}`, 's3cret'], new RegExp(`^(?!.*s3cret)--${flag} is not available in this version.*`));
+    refuses([`--${flag}`], new RegExp(`--${flag} needs a value`));
+  }
+  refuses(['--enable-early-stop'], /^--enable-early-stop is not available in this version; please start without it\.$/);
+  refuses(['--data_parallel_size', '2'], /^--data-parallel-size is not available in this version, except as --data-parallel-size 1;/);
+});
+
+test('their neutral values are accepted with a warning', () => {
+  const { warnings } = read([
+    ...['--data-parallel-size', '1', '--guided-decoding-backend', 'off', '--guided-decoding-backend', 'auto'],
+    ...['--max-logprobs=20', '--no-enable-early-stop'],
+  ]);
+  assert.deepEqual(
+    warnings,
+    [
+      'data-parallel-size 1',
+      'guided-decoding-backend off',
+      'guided-decoding-backend auto',
+      'max-logprobs 20',
+      'enable-early-stop false',
+    ].map((flag) => `--${flag} changes nothing in this version and is ignored.`),
+  );
+});
+
 test('positionals and actions are kept apart', () => {
   assert.deepEqual(read(['serve', 'some/dir', '--port', '1']).positionals, ['serve', 'some/dir']);
   assert.equal(read(['--help']).action, 'help');
