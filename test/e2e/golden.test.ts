@@ -76,6 +76,15 @@ for (const [index, one] of golden.cases.entries()) {
       }
     });
   }
+  if (one.tools) {
+    test(`chat from prompt token ids gives transformers' completion ids, ${title}`, async () => {
+      const { choices } = await post('/v1/chat/completions', { ...common, prompt_token_ids: one.prompt_token_ids, messages: [] });
+      const { message, finish_reason } = choices[0]!;
+      assert.deepEqual(message.prompt_token_ids, one.prompt_token_ids);
+      assert.deepEqual(message.completion_token_ids, one.completion_token_ids);
+      assert.equal(finish_reason, one.finish_reason);
+    });
+  }
   test(`completions from prompt token ids give transformers' completion ids, ${title}`, async () => {
     const { choices } = await post('/v1/completions', { ...common, prompt: one.prompt_token_ids, skip_special_tokens: true });
     assert.deepEqual(choices[0]!.completion_token_ids, one.completion_token_ids);

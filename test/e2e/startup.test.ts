@@ -1,9 +1,11 @@
 /** Start-up as a user meets it: what cannot work is one line and exit code 2. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { temporaryFolder } from '../support/checkpoint-folder.ts';
 import { runTroupe, startServer } from '../support/server.ts';
 
@@ -79,6 +81,29 @@ test('the start-up lines say address, model, device, threads, KV cache and a cur
   assert.equal(line.threads, 1);
   assert.match(String(line.kvCache), /MiB/);
   assert.match(String(line.try), /^curl http:\/\/127\.0\.0\.1:\d+\/v1\/chat\/completions/);
+});
+
+test('the banner of --log-format text says the same, and its curl line works', async (t) => {
+  const server = startServer(t, ['--log-format', 'text', '--threads', '1']);
+  const lines = () => server.logs.map(({ msg }) => String(msg));
+  while (!lines().some((line) => line.startsWith('  try'))) await server.tick('waiting for the banner');
+  const row = (name: string): string =>
+    lines()
+      .find((line) => line.startsWith(`  ${name}`))!
+      .slice(`  ${name}`.length)
+      .trim();
+  assert.match(row('address'), /^http:\/\/127\.0\.0\.1:\d+$/);
+  assert.match(row('model'), /^troupe-mini \(ernie4_5, 4\.6 million parameters/);
+  assert.match(row('device'), /^cpu, 1 thread /);
+  assert.match(row('KV cache'), /^\d+ MiB, up to 32 sequences of 2048 tokens$/);
+  assert.ok(row('try').startsWith(`curl ${row('address')}/v1/chat/completions`));
+  const { stdout } = await promisify(execFile)('sh', ['-c', row('try')]);
+  assert.equal(JSON.parse(stdout).choices[0].message.role, 'assistant');
+});
+
+test('troupe serve DIR serves that folder', async (t) => {
+  const server = await startServer(t, [copyOfMini(t, () => {})]).ready();
+  assert.equal((await server.logged('serving')).model, 'mini');
 });
 
 test('a checkpoint elsewhere is served under its folder name, never its path', async (t) => {

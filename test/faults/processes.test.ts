@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../support/checkpoint-folder.ts';
+import { largeModel } from '../support/large-model.ts';
 import { type Server, startServer } from '../support/server.ts';
 import { streamChat } from '../support/stream-chat.ts';
 
@@ -34,13 +36,23 @@ async function runningStream(server: Server, body: Record<string, unknown> = lon
   return { result };
 }
 
-test('kill -9 on the idle engine: the server serves again, and never exits', async (t: TestContext) => {
+test('kill -9 on the idle engine: a new request is served within the model load and a second, and the server never exits', async (t: TestContext) => {
   const server = await startServer(t).ready();
+  const numLines = server.logs.length;
+  const before = performance.now();
   const engine = server.killProcess('engine');
-  const { text } = await streamChat(server.url, hello); // waits for the new engine
+  let untilFirstChunk = 0;
+  const { text } = await streamChat(server.url, hello, () => {
+    untilFirstChunk ||= performance.now() - before;
+  });
   assert.ok(text.startsWith('Hello!'));
   assert.notEqual(server.pidOf('engine'), engine);
   assert.equal(await server.status('/ready'), 200);
+
+  const [loading, serving] = [await server.logged('loading weights', numLines), await server.logged('engine serves again', numLines)];
+  const load = Date.parse(String(serving.time)) - Date.parse(String(loading.time));
+  console.log(`served ${Math.round(untilFirstChunk)} ms after kill -9, of which the model load took ${load} ms`);
+  assert.ok(load > 0 && untilFirstChunk < load + 1000, `${untilFirstChunk} ms, while the load took ${load} ms`);
 });
 
 test('kill -9 on the frontend: a new one listens within a second, and the engine gives back what the lost requests held', async (t) => {
@@ -158,4 +170,16 @@ test('a client that leaves frees its sequence', async (t) => {
   await until(server, 'waiting for the request to run', async () => (await server.metric('troupe:num_requests_running')) === 1);
   controller.abort();
   await until(server, 'waiting for the abort', async () => (await server.metric('troupe:num_requests_running')) === 0);
+});
+
+test('Ctrl-C while the model loads ends the server without waiting for the model, and leaves no process', async (t) => {
+  const args = ['--model', largeModel(t), '--quantization', 'wint8', '--cache-dir', temporaryFolder(t)];
+  const server = await startServer(t, args).listening();
+  await server.logged('quantising to wint8');
+  const children = server.children();
+  assert.equal(children.length, 2);
+  process.kill(-server.process.pid!, 'SIGINT');
+  assert.equal(await server.exited, 0);
+  assert.ok(!server.logs.some(({ msg, percent }) => msg === 'serving' || (msg === 'quantising to wint8' && percent === 100)));
+  for (const { pid } of children) assert.ok(!isAlive(pid));
 });
