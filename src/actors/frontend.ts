@@ -20,6 +20,7 @@ import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
 import type { Log } from './log.ts';
 import { Placement } from './placement.ts';
 import { type ModelText, prepareRequest } from './prepare-request.ts';
+import { PromptEncoder } from './prompt-encoder.ts';
 import { repeat } from './repeat.ts';
 import type { Outcome } from './request.ts';
 import { ThroughputLog } from './throughput-log.ts';
@@ -73,6 +74,7 @@ class RunningFrontend implements Frontend {
   readonly #intake: FrameIntake;
   readonly #placement: Placement;
   readonly #ports: LiveRequestPorts;
+  readonly #promptEncoder: PromptEncoder;
   readonly #live = new Map<number, LiveRequest>();
   readonly #subscriptions: readonly Subscription[];
   readonly #timers: { stop(): void }[];
@@ -87,6 +89,7 @@ class RunningFrontend implements Frontend {
     this.#lifecycle = createActor(frontendMachine, { clock }).start();
     this.model = options.model;
     this.#metrics = options.metrics ?? noMetrics;
+    this.#promptEncoder = new PromptEncoder({ ...options.text, clock });
     this.#directory = new Directory({
       clock,
       beatMs,
@@ -142,7 +145,7 @@ class RunningFrontend implements Frontend {
     signal.throwIfAborted();
     this.#refuseUnlessOpen();
     const { text, clock } = this.#options;
-    const prepared = await prepareRequest(request, text);
+    const prepared = await prepareRequest(request, text, { encode: this.#promptEncoder.encode, signal });
     signal.throwIfAborted();
     this.#refuseUnlessOpen(); // a long prompt takes its time
     const live = new LiveRequest({

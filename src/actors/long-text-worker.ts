@@ -6,12 +6,12 @@ import type { EncodeJob, EncodeResult } from './long-text-encoder.ts';
 const { modelDir } = workerData as { readonly modelDir: string };
 const tokenizer = Tokenizer.load(modelDir);
 
-parentPort?.on('message', ({ id, text, addSpecialTokens }: EncodeJob) => parentPort?.postMessage(encode(id, text, addSpecialTokens)));
+parentPort?.on('message', (job: EncodeJob) => parentPort?.postMessage(encode(job)));
 
-function encode(id: number, text: string, addSpecialTokens: boolean): EncodeResult {
+function encode({ text, addSpecialTokens }: EncodeJob): EncodeResult {
   try {
-    return { id, ids: Uint32Array.from(tokenizer.encode(text, { addSpecialTokens })) };
+    return { ids: Uint32Array.from(tokenizer.encode(text, { addSpecialTokens })) };
   } catch (error) {
-    return { id, error: String(error) };
+    return { error: String(error) };
   }
 }

@@ -7,6 +7,7 @@ import type { ChatTemplate } from '../text/chat-template.ts';
 import { joinTextParts } from '../text/content-parts.ts';
 import { type ReasoningParserFactory, reasoningParserFor } from '../text/reasoning/reasoning-parser.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
 
 /** The model's text side and its limits; loaded once, shared by all requests. */
 export interface ModelText {
@@ -22,12 +23,9 @@ export interface ModelText {
     readonly maxNewTokens?: number;
   };
   readonly eosTokenIds: readonly number[];
-  /** Encodes texts above LONG_TEXT_CHARS without holding the event loop; absent = they are encoded like all others. */
-  readonly longTexts?: { encode(text: string, options: { readonly addSpecialTokens: boolean }): Promise<readonly number[]> };
+  /** Encodes long texts beside the event loop; absent = they are encoded like all others. */
+  readonly longTexts?: { readonly encode: EncodePrompt };
 }
-
-/** About 20 ms of encoding: every open stream waits that long. */
-const LONG_TEXT_CHARS = 16_384;
 
 export interface PreparedRequest {
   readonly promptIds: readonly number[];
@@ -36,11 +34,24 @@ export interface PreparedRequest {
   readonly reasoning: { readonly newParser: ReasoningParserFactory; readonly renderedPrompt: string } | null;
 }
 
-/** @throws TroupeError invalid_request, context_length_exceeded. */
-export async function prepareRequest(request: GenerateRequest, model: ModelText): Promise<PreparedRequest> {
+export interface PrepareOptions {
+  /** The frontend's, which shares the event loop's time among all requests; by default one without turns. */
+  readonly encode?: EncodePrompt;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws TroupeError invalid_request, context_length_exceeded; the signal's reason when it was aborted before the text was encoded. */
+export async function prepareRequest(
+  request: GenerateRequest,
+  model: ModelText,
+  { encode = new PromptEncoder(model).encode, signal }: PrepareOptions = {},
+): Promise<PreparedRequest> {
   const param = paramOf(request.prompt);
   const rendered = render(request.prompt, model);
-  const promptIds = rendered.type === 'tokens' ? checkedIds(rendered.tokenIds, param, model) : await encode(rendered, param, model);
+  const promptIds =
+    rendered.type === 'tokens'
+      ? checkedIds(rendered.tokenIds, param, model)
+      : await encode(checkedText(rendered.text, param, model), { addSpecialTokens: rendered.type === 'text' }, signal);
   if (promptIds.length === 0) throw new TroupeError('invalid_request', 'The prompt must contain at least one token.', { param });
   if (promptIds.length >= model.maxModelLen) throw tooLong(`${promptIds.length}`, param, model);
   return { promptIds, params: toSamplingParams(request, model, promptIds.length), reasoning: reasoningOf(request, rendered, model) };
@@ -53,6 +64,7 @@ function tooLong(numTokens: string, param: string, { maxModelLen }: ModelText): 
   return new TroupeError('context_length_exceeded', message, { param });
 }
 
+/** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
 type Rendered =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
   | { readonly type: 'text' | 'chat'; readonly text: string };
@@ -78,21 +90,15 @@ function render(prompt: Prompt, model: ModelText): Rendered {
   return { type: 'chat', text };
 }
 
-/** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
-async function encode(
-  { type, text }: Extract<Rendered, { readonly text: string }>,
-  param: string,
-  model: ModelText,
-): Promise<readonly number[]> {
-  // Known before seconds are spent on encoding: not even the longest tokens could hold so much text.
+/** Known before seconds are spent on encoding: not even the longest tokens could hold so much text. */
+function checkedText(text: string, param: string, model: ModelText): string {
   const numTokensAtLeast = Math.ceil(text.length / model.tokenizer.maxCharsPerToken);
-  if (numTokensAtLeast >= model.maxModelLen) throw tooLong(`${text.length} characters, at least ${numTokensAtLeast} tokens`, param, model);
-  const options = { addSpecialTokens: type === 'text' };
-  if (text.length <= LONG_TEXT_CHARS || !model.longTexts) return model.tokenizer.encode(text, options);
-  return model.longTexts.encode(text, options);
+  if (numTokensAtLeast < model.maxModelLen) return text;
+  throw tooLong(`${text.length} characters, at least ${numTokensAtLeast} tokens`, param, model);
 }
 
 function checkedIds(ids: readonly number[], param: string, model: ModelText): readonly number[] {
+  if (ids.length >= model.maxModelLen) throw tooLong(`${ids.length}`, param, model);
   const wrong = ids.findIndex((id) => !isInVocabulary(id, model));
   if (wrong < 0) return ids;
   throw unknownId(`${param}[${wrong}]`, ids[wrong]!, model);

@@ -42,12 +42,15 @@ export class GenerationRun {
       throw new FieldError('invalid_value', `duplicated request_id: ${options.id} is still running.`, { param: 'request_id' });
     }
     activeIds.add(options.id);
-    const controller = new AbortController();
-    const abort = () => controller.abort();
+    // A signal for each prompt: hundreds that listen to the same one would look like a leak to Node.
+    const controllers = options.requests.map(() => new AbortController());
+    const abort = () => {
+      for (const controller of controllers) controller.abort();
+    };
     if (http.signal.aborted) abort();
     http.signal.addEventListener('abort', abort, { once: true });
     try {
-      const generations = await Promise.all(options.requests.map((request) => generator.generate(request, controller.signal)));
+      const generations = await mapInTurn(options.requests, (request, i) => generator.generate(request, controllers[i]!.signal));
       const run = new GenerationRun(services, options, context, generations);
       http.signal.addEventListener('abort', () => run.#end('abort'), { once: true });
       if (http.signal.aborted) run.#end('abort');
@@ -145,4 +148,26 @@ async function* mergedChoices(generations: readonly Generation[], perPrompt: num
   for await (const batch of mergeSources(sources)) {
     yield batch.map(([prompt, delta]) => ({ ...delta, choice: prompt * perPrompt + delta.choice }));
   }
+}
+
+/** Prompts of a batch that are prepared at the same time: others get between them, and what comes after a refused one is never begun. */
+const MAX_AT_ONCE = 16;
+
+/** Results in order. Rejects with the first failure, after which nothing more is begun. */
+async function mapInTurn<T, R>(items: readonly T[], run: (item: T, index: number) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        results[index] = await run(items[index]!, index);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: MAX_AT_ONCE }, work));
+  return results;
 }
