@@ -7,11 +7,21 @@ export interface ThreadChoice {
   readonly why: string;
 }
 
+/** What a server may plan with. */
+export interface Machine {
+  readonly availableBytes: number;
+  readonly threads: ThreadChoice;
+}
+
+export function thisMachine(): Machine {
+  return { availableBytes: availableMemoryBytes(), threads: chooseThreads() };
+}
+
 /**
  * Physical cores that this process may use: a second thread on the same core shares its vector units and only adds contention,
  * while two logical processors on a small virtual machine are often all there is.
  */
-export function chooseThreads(): ThreadChoice {
+function chooseThreads(): ThreadChoice {
   const logical = Math.max(1, Math.min(availableParallelism(), cgroupCpus() ?? Number.POSITIVE_INFINITY));
   const physical = physicalCores();
   if (physical === null || logical <= 2 || physical >= logical) return { threads: logical, why: `${logical} available processors` };
@@ -19,7 +29,7 @@ export function chooseThreads(): ThreadChoice {
 }
 
 /** Bytes that can be allocated without pushing the machine, or this container, over its limit. */
-export function availableMemoryBytes(): number {
+function availableMemoryBytes(): number {
   const machine = memAvailable() ?? (platform() === 'darwin' ? totalmem() * 0.75 : freemem());
   return Math.min(machine, cgroupFreeBytes() ?? Number.POSITIVE_INFINITY);
 }

@@ -7,7 +7,7 @@ import { QUANTIZATIONS } from './checkpoint/quantization.ts';
 import { resolveModel } from './checkpoint/resolve.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
-import { availableMemoryBytes, chooseThreads, type ThreadChoice } from './hardware.ts';
+import type { Machine, ThreadChoice } from './hardware.ts';
 
 /** The settings with everything chosen that was left open, and what the start-up lines say about it. */
 export interface ServePlan {
@@ -31,7 +31,7 @@ const OVERHEAD_BYTES = 300 * 2 ** 20;
 const WORTH_QUANTISING_BYTES = 512 * 2 ** 20;
 
 /** @throws StartupError, one line. */
-export function preflight(config: Config, embeddedModel: string, env: NodeJS.ProcessEnv): ServePlan {
+export function preflight(config: Config, embeddedModel: string, env: NodeJS.ProcessEnv, machine: Machine): ServePlan {
   if (config.tensorParallelSize > 1) {
     throw new StartupError(`--tensor-parallel-size ${config.tensorParallelSize} is not available in this version; leave it at 1.`);
   }
@@ -43,15 +43,10 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
       `--max-model-len ${config.maxModelLen} is above the ${limit} positions of the model in ${dir} (max_position_embeddings).`,
     );
   }
-  const available = availableMemoryBytes();
-  const weightBytes = checkWeightsFit(config, checkpoint, available);
-  const { maxModelLen, kvCacheMemoryBytes } = chooseKvCache(
-    config,
-    checkpoint.kvBytesPerToken,
-    limit,
-    available - weightBytes - OVERHEAD_BYTES,
-  );
-  const threads = config.threads === null ? chooseThreads() : { threads: config.threads, why: '--threads' };
+  const weightBytes = checkModelFits(config, checkpoint, machine.availableBytes);
+  const free = machine.availableBytes - weightBytes - OVERHEAD_BYTES;
+  const { maxModelLen, kvCacheMemoryBytes } = chooseKvCache(config, checkpoint.kvBytesPerToken, limit, free);
+  const threads = config.threads === null ? machine.threads : { threads: config.threads, why: '--threads' };
   return {
     config: { ...config, maxModelLen, kvCacheMemoryBytes, threads: threads.threads },
     modelDir: dir,
@@ -69,18 +64,26 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
 
 type Checkpoint = ReturnType<typeof inspectCheckpoint>;
 
-function checkWeightsFit(config: Config, checkpoint: Checkpoint, available: number): number {
+/** @returns the bytes of the weights, beside which at least one block of the KV cache has room. */
+function checkModelFits(config: Config, checkpoint: Checkpoint, available: number): number {
+  const blockBytes = checkpoint.kvBytesPerToken * config.blockSize;
+  const fits = (quantization: Config['quantization']): boolean =>
+    checkpoint.weightBytes(quantization) + OVERHEAD_BYTES + blockBytes <= available;
   const needed = checkpoint.weightBytes(config.quantization);
-  if (needed + OVERHEAD_BYTES <= available) return needed;
-  const smaller = QUANTIZATIONS.find(
-    (quantization) => checkpoint.weightBytes(quantization) < needed && checkpoint.weightBytes(quantization) + OVERHEAD_BYTES <= available,
-  );
+  if (fits(config.quantization)) return needed;
+  const smaller = QUANTIZATIONS.find((quantization) => checkpoint.weightBytes(quantization) < needed && fits(quantization));
+  const isBlockTooLarge = needed + OVERHEAD_BYTES + checkpoint.kvBytesPerToken <= available;
+  const help = smaller
+    ? `--quantization ${smaller} needs ${size(checkpoint.weightBytes(smaller))} for its weights.`
+    : isBlockTooLarge
+      ? 'lower --block-size.'
+      : 'a smaller model is needed.';
   throw new StartupError(
-    `The model needs ${size(needed)} for its weights (--quantization ${config.quantization}) and ${size(OVERHEAD_BYTES)} beside them, but ${size(available)} of memory are available; ` +
-      (smaller ? `--quantization ${smaller} needs ${size(checkpoint.weightBytes(smaller))}.` : 'a smaller model is needed.'),
+    `The model needs ${size(needed)} for its weights (--quantization ${config.quantization}), ${size(OVERHEAD_BYTES)} beside them and ${size(blockBytes)} for one block of the KV cache, but ${size(available)} of memory are available; ${help}`,
   );
 }
 
+/** @param free bytes beside the weights: a block or more. */
 function chooseKvCache(
   config: Config,
   bytesPerToken: number,
@@ -94,16 +97,20 @@ function chooseKvCache(
     Math.max(blockBytes, Math.min(config.maxNumSeqs * bytesFor(config.maxModelLen ?? modelLimit), Math.floor(free / 2)));
   if (kvCacheMemoryBytes > free) {
     throw new StartupError(
-      `The KV cache needs ${size(kvCacheMemoryBytes)}, but ${size(Math.max(0, free))} of memory are left beside the weights; lower it with --kv-cache-memory-bytes.`,
+      `The KV cache needs ${size(kvCacheMemoryBytes)}, but ${size(free)} of memory are left beside the weights; lower it with --kv-cache-memory-bytes.`,
     );
   }
   const numTokens = Math.floor(kvCacheMemoryBytes / blockBytes) * config.blockSize;
   const maxModelLen = config.maxModelLen ?? Math.min(modelLimit, numTokens);
   if (maxModelLen > numTokens || maxModelLen === 0) {
     const wanted = Math.max(1, config.maxModelLen ?? 1);
+    const canRaise = bytesFor(wanted) <= free;
+    const help = [
+      ...(canRaise ? ['raise --kv-cache-memory-bytes'] : []),
+      ...(config.maxModelLen === null ? [] : ['lower --max-model-len']),
+    ];
     throw new StartupError(
-      `A KV cache of ${size(kvCacheMemoryBytes)} holds ${numTokens} tokens, fewer than one sequence of ${wanted} needs (${size(bytesFor(wanted))}); ` +
-        (config.maxModelLen === null ? 'raise --kv-cache-memory-bytes.' : 'raise --kv-cache-memory-bytes or lower --max-model-len.'),
+      `A KV cache of ${size(kvCacheMemoryBytes)} holds ${numTokens} tokens, fewer than one sequence of ${wanted} needs (${size(bytesFor(wanted))}); ${help.join(' or ')}.`,
     );
   }
   return { maxModelLen, kvCacheMemoryBytes };

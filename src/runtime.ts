@@ -9,6 +9,7 @@ import { CHILD_VARIABLE, type ChildAssignment } from './child-assignment.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
 import { probePort } from './free-port.ts';
+import { thisMachine } from './hardware.ts';
 import { preflight } from './preflight.ts';
 import { createStartupLog } from './startup-log.ts';
 import { systemClock } from './system-clock.ts';
@@ -28,7 +29,7 @@ export interface ServeOptions {
  * @throws StartupError for everything that can be known before a process is started, or that a child reports in its first start.
  */
 export async function serve({ config, version, embeddedModel, warnings }: ServeOptions): Promise<number> {
-  const plan = preflight(config, embeddedModel, process.env);
+  const plan = preflight(config, embeddedModel, process.env, thisMachine());
   const port = await probePort(config.host, config.port);
   const logFormat = config.logFormat === 'auto' ? (process.stdout.isTTY ? 'text' : 'json') : config.logFormat;
   const logger = createLogger({ format: logFormat, level: config.logLevel, role: 'supervisor' });

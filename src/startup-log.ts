@@ -20,25 +20,21 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
   const { logger, address, logFormat } = options;
   const progress = new Progress(logger);
   let isListening = false;
-  let isServing = false;
+  let hasEngine = false;
 
-  const ready = (name: string): void => {
-    if (name.startsWith('frontend') && !isListening) {
+  const ready = (name: string, role: string): void => {
+    const wasServing = isListening && hasEngine;
+    if (role === 'frontend') {
+      if (!isListening) logger.info({ address }, 'listening');
       isListening = true;
-      logger.info({ address }, 'listening');
-    }
-    if (name.startsWith('engine')) {
+    } else {
       progress.reset();
-      if (isServing) logger.info({ child: name }, 'engine serves again');
+      if (wasServing) logger.info({ child: name }, 'engine serves again');
+      hasEngine = true;
     }
-    if (isListening && name.startsWith('engine')) announceOnce();
-    else if (engineIsReady && name.startsWith('frontend')) announceOnce();
-    if (name.startsWith('engine')) engineIsReady = true;
+    if (!wasServing && isListening && hasEngine) announce();
   };
-  let engineIsReady = false;
-  const announceOnce = (): void => {
-    if (isServing) return;
-    isServing = true;
+  const announce = (): void => {
     if (logFormat === 'text') process.stdout.write(banner(options));
     else logger.info(facts(options), 'serving');
   };
@@ -49,7 +45,7 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
         case 'child.loading':
           return progress.tell(event.name, event.stage, event.fraction);
         case 'child.ready':
-          return ready(event.name);
+          return ready(event.name, event.role);
         case 'child.started':
           return logger.debug({ child: event.name, childPid: event.pid }, 'process started');
         case 'child.exited': {
@@ -74,7 +70,7 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
         case 'child.drained':
           return logger.debug({ child: event.name }, 'drained');
         default:
-          return;
+          event satisfies never;
       }
     },
   };

@@ -51,7 +51,7 @@ export type ChildCommand =
 export type ChildReport =
   | { readonly type: 'child.started'; readonly name: string; readonly pid: number | null; readonly startNumber: number }
   | { readonly type: 'child.loading'; readonly name: string; readonly stage: string; readonly fraction: number }
-  | { readonly type: 'child.ready'; readonly name: string; readonly facts: Readonly<Record<string, unknown>> }
+  | { readonly type: 'child.ready'; readonly name: string; readonly role: string; readonly facts: Readonly<Record<string, unknown>> }
   | { readonly type: 'child.drained'; readonly name: string }
   | {
       readonly type: 'child.exited';
@@ -225,7 +225,7 @@ export const childMachine = setup({
 });
 
 function reportOf(context: ChildContext, event: ChildCommand | ProcessEvent): ChildReport {
-  const { name } = context.spec;
+  const { name, role } = context.spec;
   switch (event.type) {
     case 'process.spawned':
       return { type: 'child.started', name, pid: event.pid, startNumber: context.startNumber };
@@ -233,7 +233,7 @@ function reportOf(context: ChildContext, event: ChildCommand | ProcessEvent): Ch
       return { type: 'child.exited', name, exit: event.exit, isExpected: context.isExpected, failure: context.failure };
     case 'process.message':
       if (event.message.type === 'loading') return { ...event.message, type: 'child.loading', name };
-      if (event.message.type === 'ready') return { type: 'child.ready', name, facts: event.message.facts };
+      if (event.message.type === 'ready') return { type: 'child.ready', name, role, facts: event.message.facts };
       if (event.message.type === 'drained') return { type: 'child.drained', name };
   }
   throw new Error(`Invariant broken: nothing to report about ${event.type}`);

@@ -88,9 +88,9 @@ test('all children start at once, in order; start() resolves when each was ready
   assert.deepEqual(s.events, [
     { type: 'child.started', name: 'engine-0', pid: 1, startNumber: 1 },
     { type: 'child.started', name: 'frontend-0', pid: 2, startNumber: 1 },
-    { type: 'child.ready', name: 'frontend-0', facts: { port: 8188 } },
+    { type: 'child.ready', name: 'frontend-0', role: 'frontend', facts: { port: 8188 } },
     { type: 'child.loading', name: 'engine-0', stage: 'weights', fraction: 0.5 },
-    { type: 'child.ready', name: 'engine-0', facts: {} },
+    { type: 'child.ready', name: 'engine-0', role: 'engine', facts: {} },
   ]);
 });
 
@@ -476,6 +476,18 @@ test('a frontend that becomes ready after the budget was spent is told, too', as
   s.supervisor.shutdown('SIGTERM');
   await s.clock.advance(0);
   assert.equal(s.exitCode, 1);
+});
+
+test('shutdown before the engine was ever ready: nothing was served, so everything stops together and nothing is started again', async () => {
+  const s = setUp();
+  void s.supervisor.start();
+  await s.clock.advance(0);
+  s.processes.of('frontend-0').ready();
+  s.supervisor.shutdown('SIGINT');
+  for (const process of s.processes.alive) process.exit(null, 'SIGINT');
+  await s.clock.advance(1000);
+  assert.equal(s.exitCode, 0);
+  assert.ok(s.events.every((event) => event.type !== 'child.restarting' && (event.type !== 'child.exited' || event.isExpected)));
 });
 
 test('shutdown before start ends at once', async () => {
