@@ -76,6 +76,11 @@ export const statusOf = (plan: Plan): ChildStatus[] =>
 
 export const isEveryChildDown = (plan: Plan): boolean => [...plan.records.values()].every(({ state }) => state === 'down');
 export const wasEveryChildReady = (plan: Plan): boolean => [...plan.records.values()].every(({ wasEverReady }) => wasEverReady);
+/** Some role was never filled, so no request can have been accepted: there is nothing to drain. */
+export function hasServedNothing(plan: Plan): boolean {
+  const records = [...plan.records.values()];
+  return records.some(({ spec: { role } }) => !records.some((other) => other.spec.role === role && other.wasEverReady));
+}
 export const isStageDown = (plan: Plan): boolean => plan.stages?.[0]?.every((name) => plan.records.get(name)?.state === 'down') ?? false;
 
 /** Every child starts at once. */
@@ -136,7 +141,7 @@ export function afterExit(
 
 /** The first stage is asked to end; what was about to start in it does not. */
 export function askStage(before: Plan, how: 'drain' | 'stop', graceMs: number | null): Reaction {
-  const plan = { ...before, stages: before.stages ?? stopStages([...before.records.values()].map(({ spec }) => spec)) };
+  const plan = { ...before, stages: before.stages ?? stagesOf(before) };
   const names = plan.stages[0] ?? [];
   const restarts = plan.restarts.map((restart) => ({ ...restart, names: restart.names.filter((name) => !names.includes(name)) }));
   const orders = names.map((name): Order => {
@@ -144,6 +149,11 @@ export function askStage(before: Plan, how: 'drain' | 'stop', graceMs: number | 
     return { name, command: isDrained ? { type: 'drain', graceMs } : { type: 'stop' } };
   });
   return issue({ ...plan, restarts }, orders);
+}
+
+/** Order matters to requests only: without any, everything stops together. */
+function stagesOf(plan: Plan): readonly (readonly string[])[] {
+  return hasServedNothing(plan) ? [[...plan.records.keys()].reverse()] : stopStages([...plan.records.values()].map(({ spec }) => spec));
 }
 
 export const dropStage = (plan: Plan): Plan => ({ ...plan, stages: plan.stages?.slice(1) ?? null });

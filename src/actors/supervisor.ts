@@ -11,7 +11,8 @@
  *   killing   every process got SIGKILL
  *   ended     no process is left (final); the exit code is 0, what the failure says, or 128 + the number of a repeated signal
  *
- * `shutdown` while starting or running drains; while draining it kills; while failing or stopping it hurries to the next of these.
+ * `shutdown` while running drains; while starting too, unless nothing can have been served yet: then everything stops at once. While
+ * draining it kills; while failing or stopping it hurries to the next of these.
  * An error inside the machine kills every process and ends with exit code 1.
  */
 import { type ActorRefFrom, assign, createActor, enqueueActions, setup } from 'xstate';
@@ -25,6 +26,7 @@ import {
   askStage,
   cancelStarts,
   dropStage,
+  hasServedNothing,
   isEveryChildDown,
   isStageDown,
   killAll,
@@ -174,6 +176,7 @@ const supervisorMachine = setup({
   guards: {
     wasEveryChildReady: ({ context }) => wasEveryChildReady(context.plan),
     isEveryChildDown: ({ context }) => isEveryChildDown(context.plan),
+    hasServedNothing: ({ context }) => hasServedNothing(context.plan),
     isStageDown: ({ context }) => isStageDown(context.plan),
     isGraceful: ({ event }) => event.type === 'gaveUp' && event.isGraceful,
   },
@@ -207,7 +210,7 @@ const supervisorMachine = setup({
           { guard: 'isGraceful', target: 'failing', actions: 'noteEnd' },
           { target: 'stopping', actions: 'noteEnd' },
         ],
-        shutdown: 'draining',
+        shutdown: [{ guard: 'hasServedNothing', target: 'stopping' }, { target: 'draining' }],
       },
     },
     running: {

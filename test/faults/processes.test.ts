@@ -183,3 +183,20 @@ test('Ctrl-C while the model loads ends the server without waiting for the model
   assert.ok(!server.logs.some(({ msg, percent }) => msg === 'serving' || (msg === 'quantising to wint8' && percent === 100)));
   for (const { pid } of children) assert.ok(!isAlive(pid));
 });
+
+for (const numChildren of [1, 2]) {
+  test(`Ctrl-C as soon as ${numChildren} of the processes exist ends the server, and starts none of them again`, async (t) => {
+    const server = startServer(t);
+    const children = await (async () => {
+      for (;;) {
+        const found = server.children().filter(({ title }) => /child\.[jt]s|troupe (engine|frontend)/.test(title));
+        if (found.length >= numChildren) return found;
+        await server.tick('waiting for the processes');
+      }
+    })();
+    process.kill(-server.process.pid!, 'SIGINT');
+    assert.equal(await server.exited, 0);
+    assert.deepEqual(server.warnings(), []);
+    for (const { pid } of children) assert.ok(!isAlive(pid));
+  });
+}
