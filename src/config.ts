@@ -48,9 +48,11 @@ const bytes = z.union([z.number(), text], { error: 'must be a size such as 42949
   return Math.floor(Number(match[1]) * (UNITS[(match[2] ?? '').toLowerCase()] ?? 1));
 });
 
+const ONE_NAME_OR_MORE = 'must be one name or more, separated by commas';
 const names = z
-  .union([text.transform((list) => list.split(',')), z.array(text)])
-  .transform((list) => list.map((name) => name.trim()).filter((name) => name !== ''));
+  .union([z.string().transform((list) => list.split(',')), z.array(text)], ONE_NAME_OR_MORE)
+  .transform((list) => list.map((name) => name.trim()).filter((name) => name !== ''))
+  .refine((list) => list.length > 0, ONE_NAME_OR_MORE);
 
 export type SettingGroup = 'Model' | 'Server' | 'Batching and KV cache' | 'Parallelism' | 'Features' | 'Operation';
 

@@ -130,6 +130,11 @@ test('--print-config can be used as a --config file', (t) => {
   assert.deepEqual(read(['--config', yamlFile(t, printConfig(config))]).config, config);
 });
 
+test('--served-model-name needs a name', () => {
+  for (const value of ['', ',', ' , '])
+    assert.throws(() => read(['--served-model-name', value]), /--served-model-name.*must be one name or more, separated by commas/);
+});
+
 test('--help names every flag', () => {
   const help = helpText('1.2.3');
   for (const flag of ['--model', '--max-num-batched-tokens', '--[no-]enable-prefix-caching', '--timeout-graceful-shutdown'])

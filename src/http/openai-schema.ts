@@ -4,13 +4,19 @@
  */
 import { z } from 'zod';
 import type { ChatMessage } from '../core/generation.ts';
-import { dictionary, FIELD_REQUIRED, flag, integer, number, text, textList, tokenIdProblem, tokenIds } from './schema-fields.ts';
+import { atMost, dictionary, FIELD_REQUIRED, flag, integer, number, text, textList, tokenIdProblem, tokenIds } from './schema-fields.ts';
 
 export const MAX_TOP_LOGPROBS = 20;
 const MAX_STOP_SEQUENCES = 16;
 const MAX_STOP_LENGTH = 1024;
-/** FastDeploy's bound. */
-const MAX_SEED = Number(922337203685477580n);
+/** FastDeploy's bound. As a JSON number it loses its last digits, so it is spelled here for the message. */
+const MAX_SEED = '922337203685477580';
+/** Lists that are walked for every request, or every token, on threads that serve everyone. */
+const MAX_MESSAGES = 16_384;
+const MAX_TOKEN_ID_LIST = 4096;
+const MAX_BAD_WORDS = 1024;
+const MAX_BAD_WORDS_LENGTH = 16_384;
+const MAX_LOGIT_BIASES = 16_384;
 const MAX_CHOICES = 128;
 
 const choiceCount = z.unknown().transform((value, context): number => {
@@ -43,15 +49,26 @@ const stop = z
     `A stop sequence exceeds the limit stop_seqs_max_len(${MAX_STOP_LENGTH}).`,
   );
 
-/** Keys are token ids as strings: `{"50256": -100}`. */
-const logitBias = z.record(z.string(), number({ min: -100, max: 100 }), 'Input should be a valid dictionary').transform((biases, context) =>
-  Object.entries(biases).map(([key, bias]): readonly [number, number] => {
-    const id = /^\d{1,10}$/.test(key) ? Number(key) : Number.NaN;
-    const problem = Number.isNaN(id) ? 'Keys should be token ids' : tokenIdProblem(id);
-    if (problem) context.addIssue({ code: 'custom', path: [key], message: problem });
-    return [id, bias];
-  }),
+const seed = integer({ min: 0 }).refine((value) => value <= Number(MAX_SEED), `Input should be less than or equal to ${MAX_SEED}`);
+
+/** Each is encoded twice, with and without a space before it. */
+const badWords = atMost(MAX_BAD_WORDS, textList).refine(
+  (words) => words.reduce((sum, word) => sum + word.length, 0) <= MAX_BAD_WORDS_LENGTH,
+  `Bad words should have at most ${MAX_BAD_WORDS_LENGTH} characters together`,
 );
+
+/** Keys are token ids as strings: `{"50256": -100}`. */
+const logitBias = z
+  .record(z.string(), number({ min: -100, max: 100 }), 'Input should be a valid dictionary')
+  .transform((biases, context) =>
+    Object.entries(biases).map(([key, bias]): readonly [number, number] => {
+      const id = /^\d{1,10}$/.test(key) ? Number(key) : Number.NaN;
+      const problem = Number.isNaN(id) ? 'Keys should be token ids' : tokenIdProblem(id);
+      if (problem) context.addIssue({ code: 'custom', path: [key], message: problem });
+      return [id, bias];
+    }),
+  )
+  .refine((biases) => biases.length <= MAX_LOGIT_BIASES, `Dictionary should have at most ${MAX_LOGIT_BIASES} items`);
 
 const shared = {
   model: text.optional(),
@@ -74,12 +91,12 @@ const shared = {
   frequency_penalty: number({ min: -2, max: 2 }).optional(),
   repetition_penalty: number({ above: 0 }).optional(),
   logit_bias: logitBias.optional(),
-  seed: integer({ min: 0, max: MAX_SEED }).optional(),
+  seed: seed.optional(),
   stop: stop.default([]),
-  stop_token_ids: tokenIds.default([]),
+  stop_token_ids: atMost(MAX_TOKEN_ID_LIST, tokenIds).default([]),
   include_stop_str_in_output: flag.default(false),
-  bad_words: textList.default([]),
-  bad_words_token_ids: tokenIds.default([]),
+  bad_words: badWords.default([]),
+  bad_words_token_ids: atMost(MAX_TOKEN_ID_LIST, tokenIds).default([]),
   ignore_eos: flag.default(false),
   skip_special_tokens: flag.default(true),
   user: text.optional(),
@@ -114,8 +131,8 @@ const message = z.looseObject(
 
 /** A list of messages, or the prompt's token ids. */
 const messages = z.array(z.unknown(), 'Input should be a valid list').transform((list, context) => {
-  const parsed =
-    list.length > 0 && list.every((item) => typeof item === 'number') ? tokenIds.safeParse(list) : z.array(message).safeParse(list);
+  const isTokenIds = list.length > 0 && list.every((item) => typeof item === 'number');
+  const parsed = isTokenIds ? tokenIds.safeParse(list) : atMost(MAX_MESSAGES, z.array(message)).safeParse(list);
   for (const issue of parsed.error?.issues ?? []) {
     context.addIssue({ code: 'custom', message: isMissingField(list, issue) ? FIELD_REQUIRED : issue.message, path: issue.path });
   }

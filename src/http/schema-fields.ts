@@ -24,6 +24,21 @@ export function integer({ min, max }: { readonly min?: number; readonly max?: nu
   });
 }
 
+/** A list of at most `max` items, counted before any of them is looked at. */
+export function atMost<Schema extends z.ZodType>(max: number, schema: Schema) {
+  return z
+    .unknown()
+    .superRefine((value, context) => {
+      if (!Array.isArray(value) || value.length <= max) return;
+      context.addIssue({
+        code: 'custom',
+        message: `List should have at most ${max} items after validation, not ${value.length}`,
+        continue: false,
+      });
+    })
+    .pipe(schema as unknown as z.ZodType<z.output<Schema>, unknown>);
+}
+
 export const textList = z.array(text, 'Input should be a valid list');
 
 /** Checked in one loop: a prompt may have a hundred thousand ids. */
