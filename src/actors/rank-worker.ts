@@ -3,6 +3,7 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { StartupError } from '../core/errors.ts';
 import { Engine } from '../engine/engine.ts';
 import { createRunner } from '../engine/runner/create-runner.ts';
+// biome-ignore lint/style/noRestrictedImports: a thread's entry is its composition root; nobody can hand it a clock
 import { systemClock } from '../system-clock.ts';
 import { EngineLoop } from './engine-loop.ts';
 import type { FromRank, ToRank } from './rank-port.ts';

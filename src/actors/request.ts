@@ -57,7 +57,11 @@ interface RequestContext {
 const toTroupeError = (error: unknown): TroupeError =>
   error instanceof TroupeError ? error : new TroupeError('internal_error', 'The request could not be placed.', { cause: error });
 
-export const requestMachine = setup({
+/** An invoked actor's events are outside the machine's own: what `findEngine` found, or why it failed. */
+const outputOf = (event: object): EngineRef => (event as { readonly output: EngineRef }).output;
+const errorOf = (event: object): unknown => (event as { readonly error?: unknown }).error;
+
+const requestSetup = setup({
   types: { context: {} as RequestContext, events: {} as RequestEvent, input: {} as { readonly ports: RequestPorts } },
   actors: {
     findEngine: fromPromise<EngineRef, RequestPorts>(({ input, signal }) => input.findEngine(signal)),
@@ -73,6 +77,8 @@ export const requestMachine = setup({
   actions: {
     accept: ({ context }) => context.ports.onAccepted(),
     noteAccepted: assign({ wasAccepted: true }),
+    noteEngine: assign(({ context, event }) => ({ engine: outputOf(event), attempt: context.attempt + 1 })),
+    noteError: assign(({ event }) => ({ error: toTroupeError(errorOf(event)) })),
     countDeath: assign({
       engine: null,
       numDeaths: ({ context, event }) => context.numDeaths + (event.type === 'engine.lost' && event.isDeath ? 1 : 0),
@@ -88,7 +94,17 @@ export const requestMachine = setup({
     endAborted: ({ context }) => context.ports.onEnd({ type: 'aborted' }),
     endFailed: ({ context }) => context.ports.onEnd({ type: 'failed', error: toTroupeError(context.error) }),
   },
-}).createMachine({
+});
+
+/** Waits for an engine, then offers the request to it. */
+const FIND_ENGINE = {
+  src: 'findEngine',
+  input: ({ context }: { readonly context: RequestContext }) => context.ports,
+  onDone: { target: 'routed', actions: 'noteEngine' },
+  onError: { target: 'failed', actions: 'noteError' },
+} as const;
+
+export const requestMachine = requestSetup.createMachine({
   id: 'request',
   context: ({ input }) => ({ ports: input.ports, engine: null, attempt: 0, numDeaths: 0, wasAccepted: false, error: null }),
   initial: 'queued',
@@ -98,17 +114,7 @@ export const requestMachine = setup({
     fail: { target: '.failed', actions: assign({ error: ({ event }) => event.error }) },
   },
   states: {
-    queued: {
-      invoke: {
-        src: 'findEngine',
-        input: ({ context }) => context.ports,
-        onDone: {
-          target: 'routed',
-          actions: assign({ engine: ({ event }) => event.output, attempt: ({ context }) => context.attempt + 1 }),
-        },
-        onError: { target: 'failed', actions: assign({ error: ({ event }) => toTroupeError(event.error) }) },
-      },
-    },
+    queued: { invoke: FIND_ENGINE },
     routed: {
       invoke: {
         src: 'offer',
@@ -118,7 +124,7 @@ export const requestMachine = setup({
           { guard: 'wasAccepted', target: 'continuing' },
           { target: 'queued' },
         ],
-        onError: { target: 'failed', actions: assign({ error: ({ event }) => toTroupeError(event.error) }) },
+        onError: { target: 'failed', actions: 'noteError' },
       },
       on: {
         // Its tokens may overtake the engine's answer, and say the same.
@@ -148,17 +154,7 @@ export const requestMachine = setup({
         ],
       },
     },
-    continuing: {
-      invoke: {
-        src: 'findEngine',
-        input: ({ context }) => context.ports,
-        onDone: {
-          target: 'routed',
-          actions: assign({ engine: ({ event }) => event.output, attempt: ({ context }) => context.attempt + 1 }),
-        },
-        onError: { target: 'failed', actions: assign({ error: ({ event }) => toTroupeError(event.error) }) },
-      },
-    },
+    continuing: { invoke: FIND_ENGINE },
     finished: { type: 'final', entry: 'endFinished' },
     aborted: { type: 'final', entry: 'endAborted' },
     failed: { type: 'final', entry: 'endFailed' },

@@ -10,13 +10,11 @@ export type ErrorCode =
   | 'no_engine' // no engine group became available in time
   | 'server_draining'
   | 'queue_full'
-  | 'request_timeout'
   | 'engine_failed' // the engine died more often than this request may be continued
   | 'poisoned_request'
   | 'payload_too_large'
   | 'not_found'
   | 'method_not_allowed'
-  | 'unauthorized'
   | 'internal_error';
 
 export interface ErrorFacts {

@@ -1,14 +1,11 @@
 /** Ids that could be mixed up are branded. */
 type Brand<T, Name extends string> = T & { readonly __brand: Name };
 
-/** An API request, e.g. `chatcmpl-…`; unique in one frontend. */
-export type RequestId = Brand<string, 'RequestId'>;
 /** A row of the KV cache in one engine group: 0 … maxNumSeqs - 1. */
 export type Slot = Brand<number, 'Slot'>;
 /** A block of the prefix-cache pool. */
 export type BlockId = Brand<number, 'BlockId'>;
 
-export const requestId = (value: string): RequestId => value as RequestId;
 export const slot = (value: number): Slot => value as Slot;
 export const blockId = (value: number): BlockId => value as BlockId;
 

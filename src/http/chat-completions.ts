@@ -2,7 +2,7 @@
 
 import { ChatStream } from './chat-stream.ts';
 import { type CollectedChoice, collectChoices } from './collected-choice.ts';
-import { FieldError } from './error-reply.ts';
+import { logprobsDisabled } from './error-reply.ts';
 import { chatRequest, checkModelName, generationId } from './generate-request.ts';
 import { GenerationRun } from './generation-run.ts';
 import { eventStreamReply, type HttpReply, jsonReply } from './http-message.ts';
@@ -30,10 +30,6 @@ export function chatCompletions(services: Services): Handler {
     if (!body.stream) return await completeReply(run, body);
     return eventStreamReply(sseStream(run, new ChatStream(run, { usage: body.stream_options, returnTokenIds: body.return_token_ids })));
   };
-}
-
-export function logprobsDisabled(): FieldError {
-  return new FieldError('invalid_value', 'Logprobs is disabled, please enable it in startup config.', { param: 'logprobs' });
 }
 
 async function completeReply(run: GenerationRun, body: ChatBody): Promise<HttpReply> {

@@ -1,7 +1,7 @@
 /** POST /v1/completions */
-import { logprobsDisabled } from './chat-completions.ts';
 import { type CollectedChoice, collectChoices } from './collected-choice.ts';
 import { CompletionStream } from './completion-stream.ts';
+import { logprobsDisabled } from './error-reply.ts';
 import { checkModelName, completionRequests, generationId } from './generate-request.ts';
 import { GenerationRun } from './generation-run.ts';
 import { eventStreamReply, type HttpReply, jsonReply } from './http-message.ts';

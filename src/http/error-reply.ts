@@ -12,7 +12,6 @@ interface ErrorShape {
 const SHAPES: Readonly<Record<ErrorCode, ErrorShape>> = {
   invalid_request: { status: 400, type: 'invalid_request_error', code: 'invalid_value' },
   context_length_exceeded: { status: 400, type: 'invalid_request_error', code: 'context_length_exceeded' },
-  unauthorized: { status: 401, type: 'authentication_error', code: 'invalid_api_key' },
   model_not_found: { status: 404, type: 'invalid_request_error', code: 'model_not_found' },
   not_found: { status: 404, type: 'invalid_request_error', code: 'not_found' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', code: 'method_not_allowed' },
@@ -24,7 +23,6 @@ const SHAPES: Readonly<Record<ErrorCode, ErrorShape>> = {
   model_loading: { status: 503, type: 'server_error', code: 'model_loading' },
   no_engine: { status: 503, type: 'server_error', code: 'no_engine' },
   server_draining: { status: 503, type: 'server_error', code: 'server_draining' },
-  request_timeout: { status: 504, type: 'timeout_error', code: 'timeout' },
 };
 
 /** When a retry makes sense and the thrower knew no better time. */
@@ -43,6 +41,11 @@ export class FieldError extends TroupeError {
     super('invalid_request', message, facts);
     this.replyCode = replyCode;
   }
+}
+
+/** Asked for while `--no-enable-logprob`; the words are FastDeploy's. */
+export function logprobsDisabled(): FieldError {
+  return new FieldError('invalid_value', 'Logprobs is disabled, please enable it in startup config.', { param: 'logprobs' });
 }
 
 /** `{"error":{message,type,param,code}}` as text. Anything but a TroupeError is our bug: the client learns no more than that. */

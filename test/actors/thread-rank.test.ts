@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startEngineGroup } from '../../src/actors/engine-group.ts';
-import { silentLog } from '../../src/actors/log.ts';
 import { spawnRankThread } from '../../src/actors/thread-rank.ts';
 import { StartupError } from '../../src/core/errors.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { LoopbackBus } from '../../src/transport/loopback.ts';
 import { generate, generateRequest } from '../support/generate.ts';
 import { MINI_DIR, miniRankSpec, startMiniServer } from '../support/mini-server.ts';
+import { silentLog } from '../support/silent-log.ts';
 
 interface GoldenCase {
   readonly messages: readonly { readonly role: string; readonly content: string }[];

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineEntry } from '../../src/actors/directory.ts';
-import { silentLog } from '../../src/actors/log.ts';
 import { ThroughputLog } from '../../src/actors/throughput-log.ts';
+import { silentLog } from '../support/silent-log.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 const engine = (incarnation: number, counters: Record<string, number>, numRunning = 0): EngineEntry => ({

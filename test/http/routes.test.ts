@@ -125,7 +125,6 @@ describe('a refusal of the generator', () => {
     ['poisoned_request', 500, 'server_error'],
     ['internal_error', 500, 'internal_error'],
     ['no_engine', 503, 'server_error'],
-    ['request_timeout', 504, 'timeout_error'],
   ];
   for (const [code, status, type] of REFUSALS) {
     it(`${code} is a ${status} before any stream begins`, async () => {

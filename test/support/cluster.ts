@@ -5,13 +5,13 @@
 import { type EngineGroup, startEngineGroup } from '../../src/actors/engine-group.ts';
 import { createFrontend, type Frontend, type FrontendOptions } from '../../src/actors/frontend.ts';
 import type { RequestObservation } from '../../src/actors/frontend-metrics.ts';
-import { silentLog } from '../../src/actors/log.ts';
 import type { Epoch } from '../../src/core/ids.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { LoopbackBus, type LoopbackTransport } from '../../src/transport/loopback.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { type EngineKnobs, makeEngine } from './engine-factory.ts';
 import { InProcessRank } from './in-process-rank.ts';
+import { silentLog } from './silent-log.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 const MODEL_DIR = new URL('../../models/troupe-mini', import.meta.url).pathname;

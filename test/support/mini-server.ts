@@ -1,7 +1,6 @@
 /** troupe-mini in a real rank thread behind a frontend, on real time; only the transport stays in the process. */
 import { startEngineGroup } from '../../src/actors/engine-group.ts';
 import { createFrontend } from '../../src/actors/frontend.ts';
-import { silentLog } from '../../src/actors/log.ts';
 import type { RankPort } from '../../src/actors/rank-port.ts';
 import { type RankSpec, spawnRankThread } from '../../src/actors/thread-rank.ts';
 import type { Epoch } from '../../src/core/ids.ts';
@@ -9,6 +8,7 @@ import { systemClock } from '../../src/system-clock.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { LoopbackBus } from '../../src/transport/loopback.ts';
 import { testTokenizer } from './cluster.ts';
+import { silentLog } from './silent-log.ts';
 
 export const MINI_DIR = new URL('../../models/troupe-mini', import.meta.url).pathname;
 const MAX_MODEL_LEN = 512;
