@@ -1,6 +1,8 @@
 /** --help and --print-config, both made from the one table in config.ts. */
 import { type Config, flagOf, isSwitch, SETTING_NAMES, SETTINGS, type SettingGroup, variableOf } from './config.ts';
 
+const MAX_COLUMNS = 80;
+
 export function helpText(version: string): string {
   const groups = new Map<SettingGroup, string[]>();
   for (const name of SETTING_NAMES) {
@@ -9,7 +11,7 @@ export function helpText(version: string): string {
     const fallback = setting.default === null || isSwitch(name) ? '' : ` Default: ${String(setting.default)}.`;
     const state = isSwitch(name) ? ` Default: ${setting.default ? 'on' : 'off'}.` : '';
     const lines = groups.get(setting.group) ?? [];
-    lines.push(`  ${flag}\n      ${setting.doc}${fallback}${state}`);
+    lines.push(`  ${flag.trimEnd()}\n${wrapped(`${setting.doc}${fallback}${state}`, 6)}`);
     groups.set(setting.group, lines);
   }
   return `troupe ${version}: an OpenAI-compatible LLM server
@@ -23,8 +25,21 @@ Other
   --print-config    Print the settings that would be used, and stop.
   --version, --help
 
-Each flag is also an environment variable, e.g. ${variableOf('maxModelLen')}; flags win over it, and it wins over files.
+${wrapped(`Each flag is also an environment variable, e.g. ${variableOf('maxModelLen')}; flags win over it, and it wins over files.`, 0)}
 `;
+}
+
+/** Lines of at most 80 columns; a word that is longer has a line of its own. */
+function wrapped(paragraph: string, indent: number): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of paragraph.split(' ')) {
+    if (line !== '' && indent + line.length + 1 + word.length > MAX_COLUMNS) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line].map((text) => ' '.repeat(indent) + text).join('\n');
 }
 
 /** YAML that can be used as a --config file. */

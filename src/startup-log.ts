@@ -19,11 +19,13 @@ export interface StartupLog {
 export function createStartupLog(options: StartupLogOptions): StartupLog {
   const { logger, address, logFormat } = options;
   const progress = new Progress(logger);
+  const wereReady = new Set<string>();
   let isListening = false;
   let hasEngine = false;
 
   const ready = (name: string, role: string): void => {
     const wasServing = isListening && hasEngine;
+    wereReady.add(name);
     if (role === 'frontend') {
       if (!isListening) logger.info({ address }, 'listening');
       isListening = true;
@@ -50,7 +52,9 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
           return logger.debug({ child: event.name, childPid: event.pid }, 'process started');
         case 'child.exited': {
           const how = event.failure?.message ?? describeExit(event.exit);
-          if (event.isExpected) return logger.debug({ child: event.name, childPid: event.pid }, 'process ended');
+          // A mistake in the settings: the command line tells it, in one line that is for people.
+          const isUnstartable = event.failure?.exitCode === 2 && !wereReady.has(event.name);
+          if (event.isExpected || isUnstartable) return logger.debug({ child: event.name, childPid: event.pid }, 'process ended');
           return logger.warn({ child: event.name, childPid: event.pid, reason: how }, 'process died');
         }
         case 'child.restarting':
@@ -66,7 +70,7 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
         case 'killing':
           return logger.debug(event.type);
         case 'ended':
-          return logger.info({ exitCode: event.exitCode }, 'stopped');
+          return logger[event.exitCode === 2 ? 'debug' : 'info']({ exitCode: event.exitCode }, 'stopped');
         case 'child.drained':
           return logger.debug({ child: event.name }, 'drained');
         default:

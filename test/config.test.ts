@@ -135,6 +135,13 @@ test('--served-model-name needs a name', () => {
     assert.throws(() => read(['--served-model-name', value]), /--served-model-name.*must be one name or more, separated by commas/);
 });
 
+test('--help fits 80 columns', () => {
+  const tooWide = helpText('1.2.3')
+    .split('\n')
+    .filter((line) => line.length > 80);
+  assert.deepEqual(tooWide, []);
+});
+
 test('--help names every flag', () => {
   const help = helpText('1.2.3');
   for (const flag of ['--model', '--max-num-batched-tokens', '--[no-]enable-prefix-caching', '--timeout-graceful-shutdown'])

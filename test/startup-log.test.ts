@@ -34,3 +34,13 @@ test('an engine that comes back is told, a frontend that comes back changes noth
   assert.deepEqual(told(...start, ready('frontend')), ['listening', 'serving']);
   assert.deepEqual(told(ready('engine'), ready('engine'), ready('frontend')), ['listening', 'serving']);
 });
+
+test('a process that can never start is left to the one line of the command line', () => {
+  const failure = { exitCode: 2, message: '--device cuda needs another library.' };
+  const exit = { code: 2, signal: null, reason: null };
+  const died: SupervisorEvent = { type: 'child.exited', name: 'engine-0', pid: 1, exit, isExpected: false, failure };
+  const ended: SupervisorEvent = { type: 'ended', exitCode: 2, message: failure.message };
+  assert.deepEqual(told(died, ended), []);
+  assert.deepEqual(told(ready('engine'), died), ['process died'], 'after it was ready once it may start again');
+  assert.deepEqual(told({ ...died, failure: { ...failure, exitCode: 1 } }), ['process died']);
+});
