@@ -3,6 +3,7 @@
  * ordered while both live, and its end is itself a message: the other one is gone. Tokens and requests never travel here.
  */
 
+/** One child as its supervisor sees it. */
 export interface ChildStatus {
   readonly name: string;
   readonly role: string;
@@ -18,9 +19,7 @@ export type ToChild =
   /** End now, in order. After a deadline comes SIGKILL. */
   | { readonly type: 'stop' }
   /** A process died more often than its budget allows: tell whoever asks, the end is near. */
-  | { readonly type: 'serverFailed'; readonly reason: string }
-  /** How all children are, after every change. */
-  | { readonly type: 'status'; readonly children: readonly ChildStatus[] };
+  | { readonly type: 'serverFailed'; readonly reason: string };
 
 export type FromChild =
   /** Progress of a start, 0 … 1 within its stage. */

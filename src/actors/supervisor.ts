@@ -164,7 +164,6 @@ const supervisorMachine = setup({
       exitCode: ({ context, event }) =>
         event.type === 'shutdown' && context.exitCode === 0 ? 128 + SIGNAL_NUMBERS[event.signal] : context.exitCode,
     }),
-    tellStatus: ({ context }) => tellRunning(context, { type: 'status', children: statusOf(context.plan) }),
     tellServerFailed: ({ context }) => tellRunning(context, { type: 'serverFailed', reason: context.message ?? '' }),
     log: ({ context, event }) => {
       if (event.type.startsWith('child.')) context.options.onEvent?.(event as SupervisorEvent);
@@ -193,11 +192,11 @@ const supervisorMachine = setup({
   output: ({ context }) => ({ exitCode: context.exitCode, message: context.message }),
   initial: 'idle',
   on: {
-    'child.started': { actions: ['noteStarted', 'log', 'tellStatus'] },
+    'child.started': { actions: ['noteStarted', 'log'] },
     'child.loading': { actions: 'log' },
-    'child.ready': { actions: ['noteReady', 'log', 'tellStatus'] },
+    'child.ready': { actions: ['noteReady', 'log'] },
     'child.drained': { actions: 'log' },
-    'child.exited': { actions: ['noteExit', 'tellStatus'] },
+    'child.exited': { actions: 'noteExit' },
   },
   states: {
     idle: { on: { start: 'starting', shutdown: 'ended' } },
@@ -205,7 +204,7 @@ const supervisorMachine = setup({
       entry: { type: 'carryOut', params: ({ context }) => startAll(context.plan) },
       always: { guard: 'wasEveryChildReady', target: 'running' },
       on: {
-        'child.exited': { actions: ['restartOrGiveUp', 'tellStatus'] },
+        'child.exited': { actions: 'restartOrGiveUp' },
         gaveUp: [
           { guard: 'isGraceful', target: 'failing', actions: 'noteEnd' },
           { target: 'stopping', actions: 'noteEnd' },
@@ -215,7 +214,7 @@ const supervisorMachine = setup({
     },
     running: {
       on: {
-        'child.exited': { actions: ['restartOrGiveUp', 'tellStatus'] },
+        'child.exited': { actions: 'restartOrGiveUp' },
         gaveUp: { target: 'failing', actions: 'noteEnd' },
         shutdown: 'draining',
       },
@@ -236,7 +235,7 @@ const supervisorMachine = setup({
         },
       ],
       on: {
-        'child.exited': { actions: ['restartOrGiveUp', 'tellStatus'] },
+        'child.exited': { actions: 'restartOrGiveUp' },
         gaveUp: { target: 'stopping', actions: 'noteEnd' },
         shutdown: { target: 'killing', actions: 'noteSecondSignal' },
       },

@@ -5,7 +5,8 @@ import type { FromChild, ToChild } from '../../src/actors/process-messages.ts';
 export class FakeProcess implements ChildProcessPort {
   readonly pid: number;
   readonly launch: LaunchOptions;
-  readonly #told: ToChild[] = [];
+  /** In order. */
+  readonly told: ToChild[] = [];
   isKilled = false;
   isAlive = true;
   #onMessage: (message: FromChild) => void = () => {};
@@ -17,17 +18,8 @@ export class FakeProcess implements ChildProcessPort {
     this.launch = launch;
   }
 
-  /** What it was told, without the status messages that go to everybody. */
-  get told(): ToChild[] {
-    return this.#told.filter(({ type }) => type !== 'status');
-  }
-
-  get statusMessages(): Extract<ToChild, { type: 'status' }>[] {
-    return this.#told.filter((message) => message.type === 'status');
-  }
-
   send(message: ToChild): void {
-    this.#told.push(message);
+    this.told.push(message);
   }
 
   /** SIGKILL works at once. */
