@@ -1,7 +1,9 @@
 /** A real server for one test: `troupe serve` from dist, on a free port, with its own process group, ended with the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { type ChildProcessInfo, childrenOf } from './child-processes.ts';
@@ -20,12 +22,17 @@ export class Server {
   url = '';
 
   constructor(args: readonly string[], env: Record<string, string> = {}) {
+    // A server that is killed leaves its sockets behind: in a folder of its own, which goes with it.
+    const temporary = mkdtempSync(join(tmpdir(), 'troupe-test-'));
     this.process = spawn(process.execPath, ['scripts/troupe.mjs', 'serve', '--port', '0', '--log-format', 'json', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      env: { ...process.env, ...env },
+      env: { ...process.env, TMPDIR: temporary, ...env },
     });
-    this.exited = once(this.process, 'exit').then(([code]) => code as number | null);
+    this.exited = once(this.process, 'exit').then(([code]) => {
+      rmSync(temporary, { recursive: true, force: true, maxRetries: 3 });
+      return code as number | null;
+    });
     createInterface({ input: this.process.stdout! }).on('line', (line) => this.logs.push(parse(line)));
     createInterface({ input: this.process.stderr! }).on('line', (line) => this.stderr.push(line));
   }
