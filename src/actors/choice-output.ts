@@ -1,6 +1,7 @@
 /** What a client gets of one choice: token ids in, deltas out, text, reasoning, ids and log-probabilities in step with each other. */
 import type { FinishReason, TextDelta, TokenLogprob, TopLogprob } from '../core/generation.ts';
 import type { ChoiceText } from '../text/choice-text.ts';
+import { numCharacters } from '../text/num-characters.ts';
 import type { WireLogprob } from '../transport/messages.ts';
 
 /** What is needed of text/tokenizer.ts. */
@@ -31,6 +32,8 @@ export class ChoiceOutput {
   /** Tokens since the last delta. */
   #tokenIds: number[] = [];
   #logprobs: TokenLogprob[] = [];
+  /** Of all deltas so far, in Unicode characters. */
+  #numChars = 0;
 
   constructor(options: ChoiceOutputOptions) {
     this.#options = options;
@@ -48,7 +51,7 @@ export class ChoiceOutput {
     for (let i = 0; i < numTokens; i++) {
       this.#tokenIds.push(ids[i]!);
       const entry = logprobs?.[i];
-      if (entry && this.#options.wantLogprobs) this.#logprobs.push(toTokenLogprob(this.#options.tokens, ids[i]!, entry));
+      if (entry && this.#options.wantLogprobs) this.#logprobs.push(toTokenLogprob(this.#options.tokens, ids[i]!, entry, piece.offsets[i]!));
     }
     return { numTokens, finish, delta: this.#delta(piece.text, piece.reasoning, finish) };
   }
@@ -64,6 +67,7 @@ export class ChoiceOutput {
     const reasoning = rest ? newReasoning + rest.reasoning : newReasoning;
     const isWorthTelling = finish !== null || text !== '' || reasoning !== '' || (this.#options.wantTokenIds && this.#tokenIds.length > 0);
     if (!isWorthTelling) return null;
+    if (this.#options.wantLogprobs) this.#countCharacters(text, finish !== null);
     const delta: TextDelta = {
       choice: this.#options.index,
       text,
@@ -75,6 +79,13 @@ export class ChoiceOutput {
     this.#tokenIds = [];
     this.#logprobs = [];
     return delta;
+  }
+
+  /** A stop string takes its text with it: its tokens then begin where the text ends. */
+  #countCharacters(text: string, isLast: boolean): void {
+    this.#numChars += numCharacters(text);
+    if (!isLast) return;
+    this.#logprobs = this.#logprobs.map((entry) => ({ ...entry, textOffset: Math.min(entry.textOffset, this.#numChars) }));
   }
 }
 
@@ -97,9 +108,9 @@ function appended<T>(to: readonly T[], more: readonly T[]): readonly T[] {
   return to;
 }
 
-function toTokenLogprob(tokens: TokenNames, id: number, [logprob, topIds, topLogprobs]: WireLogprob): TokenLogprob {
+function toTokenLogprob(tokens: TokenNames, id: number, [logprob, topIds, topLogprobs]: WireLogprob, textOffset: number): TokenLogprob {
   const top = topIds.map((topId, i) => named(tokens, topId, topLogprobs[i]!));
-  return { ...named(tokens, id, logprob), top };
+  return { ...named(tokens, id, logprob), top, textOffset };
 }
 
 const named = (tokens: TokenNames, tokenId: number, logprob: number): TopLogprob => ({

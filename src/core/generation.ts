@@ -75,12 +75,15 @@ export interface GenerateRequest {
 
 export interface TopLogprob {
   readonly tokenId: number;
+  /** The token's text, or `bytes:\xe6\x8a` when it is not whole characters: different tokens have different names. */
   readonly token: string;
   readonly bytes: readonly number[];
   readonly logprob: number;
 }
 
 export interface TokenLogprob extends TopLogprob {
+  /** Where its text begins in the choice's decoded text, in Unicode characters. A token that adds none has the place of the next one. */
+  readonly textOffset: number;
   /** The best alternatives by raw log-probability, best first. */
   readonly top: readonly TopLogprob[];
 }

@@ -15,7 +15,6 @@ export class CompletionStream implements ChunkWriter {
   readonly #options: CompletionStreamOptions;
   readonly #head: string;
   readonly #completionTokens: number[];
-  readonly #textOffsets: number[];
   #hasBegun = false;
 
   constructor(run: GenerationRun, options: CompletionStreamOptions) {
@@ -24,7 +23,6 @@ export class CompletionStream implements ChunkWriter {
     const facts = { id: run.id, object: 'text_completion', created: run.created, model: run.model };
     this.#head = `${JSON.stringify(facts).slice(0, -1)},"choices":[`;
     this.#completionTokens = new Array<number>(run.numChoices).fill(0);
-    this.#textOffsets = new Array<number>(run.numChoices).fill(0);
   }
 
   deltas(batch: readonly TextDelta[]): string {
@@ -57,14 +55,7 @@ export class CompletionStream implements ChunkWriter {
     if (text === '' && !hasIds && !logprobs?.length && finishReason === null) return '';
     const ids = `"prompt_token_ids":null,"completion_token_ids":${hasIds ? JSON.stringify(tokenIds) : 'null'}`;
     const finish = finishReason === null ? 'null' : `"${finishReason}"`;
-    return this.#chunk(choice, text, ids, this.#logprobs(choice, logprobs), finish);
-  }
-
-  #logprobs(choice: number, logprobs: TextDelta['logprobs']): string {
-    if (!logprobs?.length) return 'null';
-    const { form, endOffset } = textLogprobs(logprobs, this.#textOffsets[choice] ?? 0);
-    this.#textOffsets[choice] = endOffset;
-    return JSON.stringify(form);
+    return this.#chunk(choice, text, ids, logprobs?.length ? JSON.stringify(textLogprobs(logprobs)) : 'null', finish);
   }
 
   #chunk(choice: number, text: string, ids: string, logprobs: string, finish: string): string {

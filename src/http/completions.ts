@@ -51,7 +51,7 @@ function choiceReply(run: GenerationRun, choice: CollectedChoice, body: Completi
     text: choice.text,
     prompt_token_ids: body.return_token_ids ? run.promptTokenIds(choice.index) : null,
     completion_token_ids: body.return_token_ids ? choice.tokenIds : null,
-    logprobs: hasLogprobs ? textLogprobs(choice.logprobs ?? [], 0).form : null,
+    logprobs: hasLogprobs ? textLogprobs(choice.logprobs ?? []) : null,
     finish_reason: choice.finishReason,
   };
 }

@@ -18,17 +18,14 @@ export interface TextLogprobs {
   readonly tokens: string[];
   readonly token_logprobs: number[];
   readonly top_logprobs: Record<string, number>[];
+  /** Where each token begins in the choice's text, in Unicode characters. */
   readonly text_offset: number[];
 }
 
-/**
- * Text completion: parallel lists. `top_logprobs` has the sampled token and up to k alternatives.
- * @param offset where the first token starts in the choice's text, in Unicode characters.
- */
-export function textLogprobs(logprobs: readonly TokenLogprob[], offset: number): { form: TextLogprobs; endOffset: number } {
+/** Text completion: parallel lists. `top_logprobs` has the sampled token and up to k alternatives. */
+export function textLogprobs(logprobs: readonly TokenLogprob[]): TextLogprobs {
   const form: TextLogprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
-  let endOffset = offset;
-  for (const { token, logprob, top } of logprobs) {
+  for (const { token, logprob, top, textOffset } of logprobs) {
     form.tokens.push(token);
     form.token_logprobs.push(logprob);
     // A null prototype, since a token may be called `__proto__`.
@@ -36,15 +33,7 @@ export function textLogprobs(logprobs: readonly TokenLogprob[], offset: number):
     for (const other of top) alternatives[other.token] ??= other.logprob;
     alternatives[token] = logprob;
     form.top_logprobs.push(alternatives);
-    form.text_offset.push(endOffset);
-    endOffset += numCharacters(token);
+    form.text_offset.push(textOffset);
   }
-  return { form, endOffset };
-}
-
-/** Python's `len`: code points, not UTF-16 units. */
-function numCharacters(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
-  return count;
+  return form;
 }

@@ -1,5 +1,6 @@
 /** From the token ids of one choice to the text a client sees: detokenizer → stop strings → reasoning. */
 import { Detokenizer, type TokenTable } from './detokenizer.ts';
+import { numCharacters } from './num-characters.ts';
 import type { ReasoningParser } from './reasoning/reasoning-parser.ts';
 import { StopMatcher } from './stop-matcher.ts';
 
@@ -21,6 +22,8 @@ export interface ChoiceTextOptions {
 export interface ChoicePiece {
   readonly text: string;
   readonly reasoning: string;
+  /** For each id of this push: where its text begins in the choice's decoded text, in Unicode characters. */
+  readonly offsets: readonly number[];
   /** A stop string was completed by ids[numTokens - 1] of this push: the choice ends there and the ids after it do not count. */
   readonly stopped: { readonly numTokens: number } | null;
 }
@@ -30,6 +33,8 @@ export class ChoiceText {
   readonly #detokenizer: Detokenizer;
   readonly #stopMatcher: StopMatcher;
   #numTokens = 0;
+  /** Of the decoded text, also while some of it is held back. */
+  #numChars = 0;
   #numReasoningTokens = 0;
   #isStopped = false;
 
@@ -48,15 +53,19 @@ export class ChoiceText {
   push(ids: readonly number[]): ChoicePiece {
     let text = '';
     let reasoning = '';
+    const offsets: number[] = [];
     for (let i = 0; i < ids.length && !this.#isStopped; i++) {
       const wasReasoning = this.#options.reasoning?.isReasoning === true;
-      const piece = this.#split(this.#match(this.#decode(ids[i]!)));
+      offsets.push(this.#numChars);
+      const decoded = this.#decode(ids[i]!);
+      this.#numChars += numCharacters(decoded);
+      const piece = this.#split(this.#match(decoded));
       text += piece.content;
       reasoning += piece.reasoning;
       if (wasReasoning && this.#options.reasoning?.isReasoning === true) this.#numReasoningTokens += 1;
-      if (this.#isStopped) return { text, reasoning, stopped: { numTokens: i + 1 } };
+      if (this.#isStopped) return { text, reasoning, offsets, stopped: { numTokens: i + 1 } };
     }
-    return { text, reasoning, stopped: null };
+    return { text, reasoning, offsets, stopped: null };
   }
 
   /** The text still held back, once, after the last push: half a character, the start of a stop string that never came. */

@@ -88,9 +88,11 @@ export class Tokenizer {
     return text + detokenizer.flush();
   }
 
-  /** For display: the token decoded alone, special tokens included. Half a character shows as U+FFFD; see tokenBytes. */
+  /** For display: the token alone, special tokens included; `bytes:\xe6\x8a` when it is not whole characters. */
   tokenText(id: number): string {
-    return this.decode([id]);
+    const piece = this.piece(id);
+    if (piece === undefined) return '';
+    return piece.text ?? `bytes:${Array.from(piece.bytes, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
   }
 
   /** The bytes that this token adds to a text, also when they are half a character; empty for unknown ids. */

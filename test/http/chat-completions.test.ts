@@ -10,6 +10,7 @@ const logprob = (token: string, value: number, top: [string, number][] = []) => 
   token,
   bytes: [...Buffer.from(token)],
   logprob: value,
+  textOffset: 0,
   top: top.map(([other, otherValue]) => ({ tokenId: other.length, token: other, bytes: [...Buffer.from(other)], logprob: otherValue })),
 });
 

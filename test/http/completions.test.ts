@@ -54,12 +54,12 @@ describe('a text completion', () => {
     assert.deepEqual([json.usage.prompt_tokens, json.usage.completion_tokens], [6, 4]);
   });
 
-  it('gives log-probabilities as parallel lists, with offsets in characters', async () => {
+  it('gives log-probabilities as parallel lists, with the offsets of their text', async () => {
     const entry = (token: string, logprob: number) => ({ tokenId: 1, token, bytes: [], logprob });
     const { api } = testApi({
       script: () => [
-        [{ text: '😀', tokenIds: [1], logprobs: [{ ...entry('😀', -1), top: [entry('x', -0.5)] }] }],
-        [{ text: 'b', tokenIds: [2], logprobs: [{ ...entry('b', -2), top: [entry('b', -2)] }], finishReason: 'stop' }],
+        [{ text: '😀', tokenIds: [1], logprobs: [{ ...entry('😀', -1), textOffset: 0, top: [entry('x', -0.5)] }] }],
+        [{ text: 'b', tokenIds: [2], logprobs: [{ ...entry('b', -2), textOffset: 1, top: [entry('b', -2)] }], finishReason: 'stop' }],
       ],
     });
     const expected = {

@@ -63,7 +63,7 @@ test('a stop string says which token of the push completed it, and later ids are
   assert.ok(piece.stopped !== null);
   const upTo = MINI.decode(ids.slice(0, piece.stopped.numTokens));
   assert.ok(upTo.includes('wo thr') && !MINI.decode(ids.slice(0, piece.stopped.numTokens - 1)).includes('wo thr'));
-  assert.deepEqual(choice.push(ids), { text: '', reasoning: '', stopped: null });
+  assert.deepEqual(choice.push(ids), { text: '', reasoning: '', offsets: [], stopped: null });
   assert.deepEqual(choice.finish(), { text: '', reasoning: '' });
 });
 

@@ -1,0 +1,6 @@
+/** Python's `len`: code points, not UTF-16 units. */
+export function numCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
