@@ -58,7 +58,9 @@ describe('the official openai package', () => {
   it('gets log-probabilities and passes stop sequences on', async (t) => {
     const top = [{ tokenId: 1, token: 'a', bytes: [97], logprob: -0.1 }];
     const { url, generator } = await startHttpServer(t, {
-      script: (request) => [each(request, () => ({ text: 'a', tokenIds: [1], logprobs: [{ ...top[0]!, top }], finishReason: 'stop' }))],
+      script: (request) => [
+        each(request, () => ({ text: 'a', tokenIds: [1], logprobs: [{ ...top[0]!, textOffset: 0, top }], finishReason: 'stop' })),
+      ],
     });
     const reply = await connect(url).chat.completions.create({
       model: 'x',
