@@ -115,7 +115,7 @@ function createSessionOptions(api: OrtApi, options: SessionOptions): Handle {
     // Threads spin between the operators of a run, and leave the cores to the other processes between runs.
     'session.force_spinning_stop': '1',
     // A thread that waits longer than this sleeps: beside a busy process, spinning takes the core its partner needs (decisions/0006).
-    'session.intra_op.spin_duration_us': '5',
+    'session.intra_op.spin_duration_us': '20',
     // Work in pieces of falling size, so that a thread which lost its core holds up the others for a small piece only.
     'session.dynamic_block_base': '4',
     'session.use_device_allocator_for_initializers': '1',
