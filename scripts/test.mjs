@@ -33,8 +33,17 @@ const isSlow = (file) => SLOW.some((folder) => file.startsWith(folder));
 const only = process.argv.slice(2); // `npm test -- scheduler` runs the files whose path contains the word
 const wanted = files.filter((file) => only.length === 0 || only.some((word) => file.includes(word)));
 if (wanted.length === 0) fail('no test files found: nothing was tested.');
-for (const group of [wanted.filter((file) => !isSlow(file)), ...SLOW.map((folder) => wanted.filter((file) => file.startsWith(folder)))]) {
-  if (group.length > 0) run(process.execPath, ['--import', 'tsx', '--test', '--test-concurrency=1', ...group]);
+const groups = [wanted.filter((file) => !isSlow(file)), ...SLOW.map((folder) => wanted.filter((file) => file.startsWith(folder)))];
+// All groups run, so that one report tells everything.
+const failed = groups.filter((group) => group.length > 0 && !passes(group));
+if (failed.length > 0) fail(`tests failed in ${failed.length} of ${groups.length} groups.`);
+
+function passes(group) {
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', '--test', '--test-concurrency=1', ...group], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  return status === 0;
 }
 
 function testFiles(folder) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { temporaryFolder } from '../support/checkpoint-folder.ts';
+import { isAlive } from '../support/child-processes.ts';
 import { largeModel } from '../support/large-model.ts';
 import { type Server, startServer } from '../support/server.ts';
 import { streamChat } from '../support/stream-chat.ts';
@@ -56,8 +57,10 @@ test('kill -9 on every process while it quantises: the next start does it again,
   const args = ['--model', largeModel(t), '--quantization', 'wint8', '--cache-dir', cacheDir];
   const killed = await startServer(t, args).listening();
   await halfQuantised(killed, cacheDir);
+  const children = killed.children();
   killed.kill();
   await killed.exited;
+  while (children.some(({ pid }) => isAlive(pid))) await new Promise((resolve) => setTimeout(resolve, 20));
 
   const server = await startServer(t, args).ready();
   assert.equal(progress(server, 'wint8').at(-1), 100);

@@ -3,21 +3,13 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
 import { temporaryFolder } from '../support/checkpoint-folder.ts';
+import { isAlive } from '../support/child-processes.ts';
 import { largeModel } from '../support/large-model.ts';
 import { type Server, startServer } from '../support/server.ts';
 import { streamChat } from '../support/stream-chat.ts';
 
 const hello = { messages: [{ role: 'user', content: 'Hello!' }], temperature: 0 };
 const long = { messages: [{ role: 'user', content: 'Tell me a story about a fox.' }], temperature: 0, max_tokens: 1500, ignore_eos: true };
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 async function until(server: Server, what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await holds())) await server.tick(what);

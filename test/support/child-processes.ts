@@ -32,3 +32,13 @@ function read(path: string): string {
     return '';
   }
 }
+
+/** Whether a process with this id exists, dead ones that nobody waited for included. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
