@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+/** An installed package has no sources. */
+export const isClone = existsSync(join(root, 'src'));
 const stampFile = join(root, 'node_modules', '.troupe-install.json');
 const buildStamp = join(root, 'dist', '.built');
 
@@ -34,7 +36,7 @@ export function installPackages({ dev: needsDev }) {
 
 /** Compiles src to dist when a source file is newer than the last build. */
 export function build() {
-  if (!existsSync(join(root, 'src'))) return; // an installed package brings dist alone
+  if (!isClone) return; // an installed package brings dist alone
   if (existsSync(buildStamp) && newestSource(join(root, 'src')) <= statSync(buildStamp).mtimeMs) return;
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   // Types are checked by `npm test`; a start only needs the JavaScript.

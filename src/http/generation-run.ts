@@ -4,7 +4,7 @@ import type { FinishReason, GenerateRequest, Generation, TextDelta, Usage } from
 import { logRequest } from '../telemetry/logger.ts';
 import { FieldError } from './error-reply.ts';
 import type { HttpRequest } from './http-message.ts';
-import { mergeSources } from './merge-deltas.ts';
+import { mergeSources } from './merge-sources.ts';
 import type { RequestContext } from './routes.ts';
 import { requireServing, type Services } from './services.ts';
 import { addUsage } from './usage.ts';

@@ -1,4 +1,4 @@
-/** What every endpoint works with, handed in once by runtime.ts. */
+/** What every endpoint works with, handed in once by frontend-process.ts. */
 import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { TextGenerator } from '../core/generation.ts';

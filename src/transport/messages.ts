@@ -11,7 +11,7 @@ export const PROTOCOL_VERSION = 1;
 // ---- engine group receives --------------------------------------------------------------------------------------------------------
 
 /**
- * Frontend → engine group, by request/reply; the answer is an Ack or Nack. Idempotent on (frontendId, requestId, attempt).
+ * Frontend → engine group, by request/reply; the answer is an Ack or Nack. Idempotent on (frontendId, frontendEpoch, slot, attempt).
  * Lost: the frontend's time-out sends it again, to the same engine or to another with attempt + 1.
  */
 export interface AddRequest {
@@ -75,7 +75,7 @@ export interface FrontendBeat {
   readonly acks: readonly { readonly engineId: string; readonly engineEpoch: Epoch; readonly frameSeq: number }[];
 }
 
-/** Supervisor or operator → engine group, by request/reply. */
+/** Operator → engine group, by request/reply. (The supervisor uses its child's channel.) */
 export interface DrainRequest {
   readonly type: 'drain';
 }
@@ -91,7 +91,7 @@ export type FrameEntry = readonly [
   slot: number,
   attempt: number,
   choice: number,
-  /** Index of ids[0] in the choice's output: taken if it equals the journal's length, lower is a duplicate, higher asks for a replay. */
+  /** Index of ids[0] in the choice's output: taken if it equals the journal's length, lower is a duplicate; higher: the request is taken from this engine and continued from the journal. */
   firstIndex: number,
   ids: readonly number[],
   finish: FinishReason | null,
