@@ -21,6 +21,8 @@ export interface ServePlan {
   readonly threads: ThreadChoice;
   readonly maxModelLen: number;
   readonly kvCacheMemoryBytes: number;
+  /** What that holds, over all sequences and cached prefixes. */
+  readonly kvCacheTokens: number;
   /** Sentences for the start-up lines: where another setting would serve better. */
   readonly hints: readonly string[];
 }
@@ -45,7 +47,7 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
   }
   const weightBytes = checkModelFits(config, checkpoint, machine.availableBytes);
   const free = machine.availableBytes - weightBytes - OVERHEAD_BYTES;
-  const { maxModelLen, kvCacheMemoryBytes } = chooseKvCache(config, checkpoint.kvBytesPerToken, limit, free);
+  const { maxModelLen, kvCacheMemoryBytes, kvCacheTokens } = chooseKvCache(config, checkpoint.kvBytesPerToken, limit, free);
   const threads = config.threads === null ? machine.threads : { threads: config.threads, why: '--threads' };
   return {
     config: { ...config, maxModelLen, kvCacheMemoryBytes, threads: threads.threads },
@@ -58,6 +60,7 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
     threads,
     maxModelLen,
     kvCacheMemoryBytes,
+    kvCacheTokens,
     hints: quantisationHints(config, checkpoint),
   };
 }
@@ -89,7 +92,7 @@ function chooseKvCache(
   bytesPerToken: number,
   modelLimit: number,
   free: number,
-): { maxModelLen: number; kvCacheMemoryBytes: number } {
+): Pick<ServePlan, 'maxModelLen' | 'kvCacheMemoryBytes' | 'kvCacheTokens'> {
   const blockBytes = bytesPerToken * config.blockSize;
   const bytesFor = (numTokens: number): number => Math.ceil(numTokens / config.blockSize) * blockBytes;
   const kvCacheMemoryBytes =
@@ -113,7 +116,7 @@ function chooseKvCache(
       `A KV cache of ${size(kvCacheMemoryBytes)} holds ${numTokens} tokens, fewer than one sequence of ${wanted} needs (${size(bytesFor(wanted))}); ${help.join(' or ')}.`,
     );
   }
-  return { maxModelLen, kvCacheMemoryBytes };
+  return { maxModelLen, kvCacheMemoryBytes, kvCacheTokens: numTokens };
 }
 
 function quantisationHints(config: Config, checkpoint: Checkpoint): string[] {

@@ -118,6 +118,7 @@ function facts({ plan, version, address }: StartupLogOptions) {
     threadsWhy: threads.why,
     weights: size(plan.weightBytes),
     kvCache: size(plan.kvCacheMemoryBytes),
+    kvCacheTokens: plan.kvCacheTokens,
     maxModelLen: plan.maxModelLen,
     maxNumSeqs: config.maxNumSeqs,
     hints: plan.hints,
@@ -136,7 +137,10 @@ function banner(options: StartupLogOptions): string {
       `${all.model} (${all.architecture}, ${millions(all.parameters)} parameters, weights ${all.weights}, --quantization ${all.quantization})`,
     ],
     ['device', `${all.device}, ${plural(all.threads, 'thread')} (${all.threadsWhy})`],
-    ['KV cache', `${all.kvCache}, up to ${plural(all.maxNumSeqs, 'sequence')} of ${all.maxModelLen} tokens`],
+    [
+      'KV cache',
+      `${all.kvCache} (${all.kvCacheTokens} tokens), ${plural(all.maxNumSeqs, 'sequence')} together, each up to ${all.maxModelLen} tokens`,
+    ],
     ...plan.hints.map((hint) => ['hint', hint]),
     ['try', all.try],
   ] as const;
