@@ -95,7 +95,7 @@ test('the banner of --log-format text says the same, and its curl line works', a
   assert.match(row('address'), /^http:\/\/127\.0\.0\.1:\d+$/);
   assert.match(row('model'), /^troupe-mini \(ernie4_5, 4\.6 million parameters/);
   assert.match(row('device'), /^cpu, 1 thread /);
-  assert.match(row('KV cache'), /^\d+ MiB, up to 32 sequences of 2048 tokens$/);
+  assert.match(row('KV cache'), /^384 MiB \(65536 tokens\), 32 sequences together, each up to 2048 tokens$/);
   assert.ok(row('try').startsWith(`curl ${row('address')}/v1/chat/completions`));
   const { stdout } = await promisify(execFile)('sh', ['-c', row('try')]);
   assert.equal(JSON.parse(stdout).choices[0].message.role, 'assistant');
