@@ -40,6 +40,8 @@ export const forkChild: SpawnChild = ({ modulePath, args = [], env = {} }) => {
     execArgv: process.execArgv,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // A process group of its own: Ctrl-C would otherwise end a child that has not yet come so far as to ignore it.
+    detached: true,
   });
   let onExit: (exit: ExitFacts) => void = () => {};
   child.on('error', (error) => {
