@@ -129,7 +129,14 @@ export class LiveRequest {
   }
 
   get generation(): Generation {
-    return { promptTokenIds: this.#options.prepared.promptIds, deltas: this.#queue, usage: () => this.usage() };
+    const { prepared } = this.#options;
+    return {
+      promptTokenIds: prepared.promptIds,
+      promptText: prepared.promptText,
+      promptLogprobs: () => null,
+      deltas: this.#queue,
+      usage: () => this.usage(),
+    };
   }
 
   /** Called once, after it ended in whatever way. */

@@ -29,6 +29,8 @@ export interface ModelText {
 
 export interface PreparedRequest {
   readonly promptIds: readonly number[];
+  /** Rendered, given, or decoded from the ids. */
+  readonly promptText: () => string;
   readonly params: SamplingParams;
   /** The prompt as text, for a reasoning parser to see whether reasoning is already open; null without a parser. */
   readonly reasoning: { readonly newParser: ReasoningParserFactory; readonly renderedPrompt: string } | null;
@@ -51,10 +53,12 @@ export async function prepareRequest(
   const promptIds =
     rendered.type === 'tokens'
       ? checkedIds(rendered.tokenIds, param, model)
-      : await encode(checkedText(rendered.text, param, model), { addSpecialTokens: rendered.type === 'text' }, signal);
+      : await encode(checkedText(rendered.text, param, model), { addSpecialTokens: rendered.addSpecialTokens }, signal);
   if (promptIds.length === 0) throw new TroupeError('invalid_request', 'The prompt must contain at least one token.', { param });
   if (promptIds.length >= model.maxModelLen) throw tooLong(`${promptIds.length}`, param, model);
-  return { promptIds, params: toSamplingParams(request, model, promptIds.length), reasoning: reasoningOf(request, rendered, model) };
+  const promptText = () => (rendered.type === 'tokens' ? model.tokenizer.decode(rendered.tokenIds) : rendered.text);
+  const params = toSamplingParams(request, model, promptIds.length);
+  return { promptIds, promptText, params, reasoning: reasoningOf(request, promptText, model) };
 }
 
 const paramOf = (prompt: Prompt): string => prompt.param ?? (prompt.type === 'chat' ? 'messages' : 'prompt');
@@ -67,10 +71,11 @@ function tooLong(numTokens: string, param: string, { maxModelLen }: ModelText): 
 /** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
 type Rendered =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
-  | { readonly type: 'text' | 'chat'; readonly text: string };
+  | { readonly type: 'text'; readonly text: string; readonly addSpecialTokens: boolean };
 
 function render(prompt: Prompt, model: ModelText): Rendered {
-  if (prompt.type !== 'chat') return prompt;
+  if (prompt.type === 'tokens') return prompt;
+  if (prompt.type === 'text') return { type: 'text', text: prompt.text, addSpecialTokens: prompt.addSpecialTokens ?? true };
   if (!model.chatTemplate) {
     throw new TroupeError('invalid_request', 'This model has no chat template: use /v1/completions with a plain prompt.', {
       param: 'messages',
@@ -87,7 +92,7 @@ function render(prompt: Prompt, model: ModelText): Rendered {
     bosToken,
     eosToken,
   });
-  return { type: 'chat', text };
+  return { type: 'text', text, addSpecialTokens: false };
 }
 
 /** Known before seconds are spent on encoding: not even the longest tokens could hold so much text. */
@@ -145,8 +150,8 @@ function defined<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-function reasoningOf(request: GenerateRequest, rendered: Rendered, model: ModelText): PreparedRequest['reasoning'] {
+function reasoningOf(request: GenerateRequest, promptText: () => string, model: ModelText): PreparedRequest['reasoning'] {
   const newParser = request.parseReasoning && model.chatTemplate ? reasoningParserFor(model.chatTemplate.source) : null;
   if (!newParser) return null;
-  return { newParser, renderedPrompt: rendered.type === 'tokens' ? model.tokenizer.decode(rendered.tokenIds) : rendered.text };
+  return { newParser, renderedPrompt: promptText() };
 }

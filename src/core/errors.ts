@@ -12,6 +12,9 @@ export type ErrorCode =
   | 'queue_full'
   | 'engine_failed' // the engine died more often than this request may be continued
   | 'poisoned_request'
+  | 'timeout' // the request's own deadline passed
+  | 'cancelled' // an operator ended it
+  | 'unauthorized'
   | 'payload_too_large'
   | 'not_found'
   | 'method_not_allowed'

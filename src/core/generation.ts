@@ -4,8 +4,11 @@
  */
 import type { SamplingParams } from './sampling-params.ts';
 
-/** `abort`: cancelled by the client or an operator. `error`: could not be finished; the error travels beside it. */
-export type FinishReason = 'stop' | 'length' | 'abort' | 'error';
+/**
+ * `tool_calls`: it stopped, and called tools. `recover_stop`: its engine died and no other could continue it; the text so far stands.
+ * `abort`: cancelled by the client or an operator. `error`: could not be finished; the error travels beside it.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'recover_stop' | 'abort' | 'error';
 
 /** A chat message as JSON; templates read any field, so unknown ones are kept. */
 export interface ChatMessage {
@@ -18,7 +21,11 @@ export type Prompt = {
   /** The request field that it came from, for messages: `messages`, `prompt`, `prompt[1]`, `prompt_token_ids`. */
   readonly param?: string;
 } & (
-  | { readonly type: 'text'; readonly text: string }
+  | {
+      readonly type: 'text';
+      readonly text: string /** Whether the tokenizer puts its own around it; true by default. */;
+      readonly addSpecialTokens?: boolean;
+    }
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
   | {
       readonly type: 'chat';
@@ -28,8 +35,39 @@ export type Prompt = {
       readonly continueFinalMessage: boolean;
       /** Variables for the template: `enable_thinking` and whatever else the request names. */
       readonly templateKwargs: Readonly<Record<string, unknown>>;
+      /** A Jinja template instead of the model's. */
+      readonly chatTemplate?: string | undefined;
     }
 );
+
+/** What the output must match. `param` is the request field that asked for it. */
+export type ConstraintSpec = { readonly param: string } & (
+  | { readonly type: 'json_object' }
+  /** A JSON schema: an object or a boolean. */
+  | { readonly type: 'json_schema'; readonly schema: unknown }
+  | { readonly type: 'regex'; readonly pattern: string }
+  | { readonly type: 'choice'; readonly choices: readonly string[] }
+  /** EBNF as XGrammar reads it; the rule `root` is the start. */
+  | { readonly type: 'grammar'; readonly ebnf: string }
+  /** `{format: …}`, or the older `{structures: [{begin, schema, end}], triggers}`. */
+  | { readonly type: 'structural_tag'; readonly tag: unknown }
+);
+
+export interface ToolFunction {
+  readonly name: string;
+  /** JSON schema of the arguments; absent = no arguments. */
+  readonly parameters?: unknown;
+  /** The arguments must match `parameters`, also where the model calls the tool by its own will. */
+  readonly strict?: boolean;
+}
+
+/** The tools that the model may call. Their text for the prompt travels in `Prompt`. */
+export interface ToolUse {
+  readonly functions: readonly ToolFunction[];
+  readonly choice: 'auto' | 'required' | { readonly name: string };
+  /** Whether one reply may have several calls. */
+  readonly parallel: boolean;
+}
 
 /** What the request said; absent fields take the model's generation_config.json, then the neutral value. */
 export interface GenerateRequest {
@@ -51,6 +89,8 @@ export interface GenerateRequest {
       | 'minTokens'
       | 'maxTokens'
       | 'logprobs'
+      | 'logprobsMode'
+      | 'promptLogprobs'
     >
   >;
   /** Absent = chosen by the frontend. 0 … 2^63 - 1. */
@@ -65,6 +105,19 @@ export interface GenerateRequest {
   readonly badWordsTokenIds: readonly number[];
   /** Split reasoning from content with the model's parser (chat only). */
   readonly parseReasoning: boolean;
+  /** Split tool calls from content with the model's parser; absent = no tools, nothing is searched. */
+  readonly tools?: ToolUse | undefined;
+  readonly constraint?: ConstraintSpec | undefined;
+  /** Tokens of reasoning at most; then it is closed by force. Absent = no limit. */
+  readonly reasoningMaxTokens?: number | undefined;
+  /** Tokens after the reasoning at most. Absent = no limit but maxTokens. */
+  readonly responseMaxTokens?: number | undefined;
+  /** Already generated tokens that the prompt ends with (chat's `completion_token_ids`). */
+  readonly continuationIds?: readonly number[] | undefined;
+  /** Keep only the last so many prompt tokens; -1 = as many as the model takes. Absent = a prompt that is too long is refused. */
+  readonly truncatePromptTokens?: number | undefined;
+  /** The request ends with an error when it has not finished by then, counted from its arrival. */
+  readonly timeoutMs?: number | undefined;
   /** Emit a delta for every step even when no text is complete yet, so that token ids arrive as they come. */
   readonly wantTokenIds: boolean;
   /** Smaller runs earlier; 0 by default. */
@@ -88,6 +141,23 @@ export interface TokenLogprob extends TopLogprob {
   readonly top: readonly TopLogprob[];
 }
 
+/** One token of the prompt: itself and the best alternatives at its place, with their ranks among the vocabulary (1 = best). */
+export interface PromptTokenLogprob extends TopLogprob {
+  readonly rank: number;
+  /** Best first. */
+  readonly top: readonly (TopLogprob & { readonly rank: number })[];
+}
+
+/** A piece of a tool call, as OpenAI streams it: `id` and `name` come once, with the first piece of a call. */
+export interface ToolCallDelta {
+  /** Of the call within its choice. */
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  /** To be appended to the call's arguments, which are JSON text in the end. */
+  readonly arguments: string;
+}
+
 /**
  * A piece of one choice. `tokenIds` and `logprobs` cover everything generated since this choice's previous delta, so that text held
  * back (half a UTF-8 character, the start of a stop string) never loses its tokens.
@@ -96,6 +166,8 @@ export interface TextDelta {
   readonly choice: number;
   readonly text: string;
   readonly reasoning: string;
+  /** Absent when there are none. */
+  readonly toolCalls?: readonly ToolCallDelta[];
   readonly tokenIds: readonly number[];
   readonly logprobs: readonly TokenLogprob[] | null;
   /** Set on the last delta of a choice. */
@@ -112,6 +184,10 @@ export interface Usage {
 /** One accepted request. Iterate `deltas` once; leaving the loop early or the signal given to `generate` aborts the work. */
 export interface Generation {
   readonly promptTokenIds: readonly number[];
+  /** The prompt as text: the rendered template, the text given, or the decoded ids. */
+  promptText(): string;
+  /** One entry per prompt token, the first is null; complete with the first delta. Null unless `sampling.promptLogprobs` asked for them. */
+  promptLogprobs(): readonly (PromptTokenLogprob | null)[] | null;
   /**
    * All deltas that waited since the last read, joined into one array. Ends after every choice has finished.
    * Throws a TroupeError when the request failed after it was accepted.

@@ -27,9 +27,39 @@ export interface SamplingParams {
   readonly maxTokens: number;
   /** End-of-sequence ids (none with ignore_eos) and the request's own stop ids. */
   readonly stopTokenIds: readonly number[];
-  /** Number of alternatives whose raw log-probability is reported with every token; null = none at all, 0 = the sampled token only. */
+  /** Number of alternatives whose log-probability is reported with every token; null = none at all, 0 = the sampled token only, -1 = the vocabulary. */
   readonly logprobs: number | null;
+  readonly logprobsMode: LogprobsMode;
+  /** Number of alternatives reported with every prompt token; null = none at all, 0 = the prompt's own tokens only, -1 = the vocabulary. */
+  readonly promptLogprobs: number | null;
+  /** What the output must match: an XGrammar structural tag, `{"type":"structural_tag","format":…}` as JSON text. Null = anything. */
+  readonly constraint: string | null;
+  readonly thinking: ThinkingLimits | null;
 }
+
+/** Which distribution a token's log-probability is of; FastDeploy's two switches. Neither = the log-softmax of the untouched logits. */
+export interface LogprobsMode {
+  /** Divide the logits by the temperature first. */
+  readonly tempScaled: boolean;
+  /** Renormalise within the top_p set. */
+  readonly topPNormalized: boolean;
+}
+
+/** How long a model may think, told in ids so that the next token stays a pure function of params, prompt and output. */
+export interface ThinkingLimits {
+  /** Whether the prompt already opened the reasoning; otherwise it is open when the output begins with `startIds`. */
+  readonly isOpen: boolean;
+  readonly startIds: readonly number[];
+  /** Their first occurrence in the output closes the reasoning. */
+  readonly endIds: readonly number[];
+  /** Tokens of reasoning after which `forcedIds` follow whatever the model says; null = no limit. */
+  readonly maxTokens: number | null;
+  readonly forcedIds: readonly number[];
+  /** Tokens after the reasoning at most; null = no limit. */
+  readonly maxAnswerTokens: number | null;
+}
+
+export const RAW_LOGPROBS: LogprobsMode = { tempScaled: false, topPNormalized: false };
 
 export const GREEDY: SamplingParams = {
   temperature: 0,
@@ -45,4 +75,8 @@ export const GREEDY: SamplingParams = {
   maxTokens: Number.MAX_SAFE_INTEGER,
   stopTokenIds: [],
   logprobs: null,
+  logprobsMode: RAW_LOGPROBS,
+  promptLogprobs: null,
+  constraint: null,
+  thinking: null,
 };

@@ -65,7 +65,13 @@ export class FakeGenerator implements TextGenerator {
       reasoningTokens: 0,
     };
     const script = (this.#options.script ?? sayHello)(request, signal);
-    return { promptTokenIds, deltas: play(script, signal, run, usage), usage: () => ({ ...usage }) };
+    return {
+      promptTokenIds,
+      promptText: () => '',
+      promptLogprobs: () => null,
+      deltas: play(script, signal, run, usage),
+      usage: () => ({ ...usage }),
+    };
   }
 }
 
