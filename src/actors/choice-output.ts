@@ -53,7 +53,7 @@ export class ChoiceOutput {
       const entry = logprobs?.[i];
       if (entry && this.#options.wantLogprobs) this.#logprobs.push(toTokenLogprob(this.#options.tokens, ids[i]!, entry, piece.offsets[i]!));
     }
-    return { numTokens, finish, delta: this.#delta(piece.text, piece.reasoning, finish) };
+    return { numTokens, finish, delta: this.#delta(piece.text, piece.reasoning, finish, piece.stopped?.stop) };
   }
 
   /** The last delta of a choice that ends without further tokens. */
@@ -61,7 +61,7 @@ export class ChoiceOutput {
     return this.#delta('', '', finish)!;
   }
 
-  #delta(newText: string, newReasoning: string, finish: FinishReason | null): TextDelta | null {
+  #delta(newText: string, newReasoning: string, finish: FinishReason | null, stopString?: string): TextDelta | null {
     const rest = finish === null ? null : this.#options.text.finish();
     const text = rest ? newText + rest.text : newText;
     const reasoning = rest ? newReasoning + rest.reasoning : newReasoning;
@@ -75,6 +75,7 @@ export class ChoiceOutput {
       tokenIds: this.#tokenIds,
       logprobs: this.#options.wantLogprobs ? this.#logprobs : null,
       finishReason: finish,
+      ...(stopString !== undefined && { stopString }),
     };
     this.#tokenIds = [];
     this.#logprobs = [];
@@ -99,6 +100,7 @@ export function mergeDeltas(waiting: TextDelta, next: TextDelta): TextDelta | nu
     tokenIds: appended(waiting.tokenIds, next.tokenIds),
     logprobs: waiting.logprobs && next.logprobs ? appended(waiting.logprobs, next.logprobs) : null,
     finishReason: next.finishReason,
+    ...(next.stopString !== undefined && { stopString: next.stopString }),
   };
 }
 

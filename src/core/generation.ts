@@ -172,6 +172,8 @@ export interface TextDelta {
   readonly logprobs: readonly TokenLogprob[] | null;
   /** Set on the last delta of a choice. */
   readonly finishReason: FinishReason | null;
+  /** The stop string that ended the choice; only beside its `finishReason`. */
+  readonly stopString?: string;
 }
 
 export interface Usage {

@@ -25,7 +25,7 @@ export interface ChoicePiece {
   /** For each id of this push: where its text begins in the choice's decoded text, in Unicode characters. */
   readonly offsets: readonly number[];
   /** A stop string was completed by ids[numTokens - 1] of this push: the choice ends there and the ids after it do not count. */
-  readonly stopped: { readonly numTokens: number } | null;
+  readonly stopped: { readonly numTokens: number; readonly stop: string } | null;
 }
 
 export class ChoiceText {
@@ -36,7 +36,8 @@ export class ChoiceText {
   /** Of the decoded text, also while some of it is held back. */
   #numChars = 0;
   #numReasoningTokens = 0;
-  #isStopped = false;
+  /** The stop string that was found: nothing is output after it. */
+  #stopString: string | null = null;
 
   constructor(options: ChoiceTextOptions) {
     this.#options = options;
@@ -54,7 +55,7 @@ export class ChoiceText {
     let text = '';
     let reasoning = '';
     const offsets: number[] = [];
-    for (let i = 0; i < ids.length && !this.#isStopped; i++) {
+    for (let i = 0; i < ids.length && this.#stopString === null; i++) {
       const wasReasoning = this.#options.reasoning?.isReasoning === true;
       offsets.push(this.#numChars);
       const decoded = this.#decode(ids[i]!);
@@ -63,14 +64,14 @@ export class ChoiceText {
       text += piece.content;
       reasoning += piece.reasoning;
       if (wasReasoning && this.#options.reasoning?.isReasoning === true) this.#numReasoningTokens += 1;
-      if (this.#isStopped) return { text, reasoning, offsets, stopped: { numTokens: i + 1 } };
+      if (this.#stopString !== null) return { text, reasoning, offsets, stopped: { numTokens: i + 1, stop: this.#stopString } };
     }
     return { text, reasoning, offsets, stopped: null };
   }
 
   /** The text still held back, once, after the last push: half a character, the start of a stop string that never came. */
   finish(): { readonly text: string; readonly reasoning: string } {
-    const rest = this.#isStopped ? '' : this.#match(this.#detokenizer.flush()) + this.#stopMatcher.flush();
+    const rest = this.#stopString !== null ? '' : this.#match(this.#detokenizer.flush()) + this.#stopMatcher.flush();
     const piece = this.#split(rest);
     const held = this.#options.reasoning?.flush() ?? { reasoning: '', content: '' };
     return { text: piece.content + held.content, reasoning: piece.reasoning + held.reasoning };
@@ -85,7 +86,7 @@ export class ChoiceText {
   #match(text: string): string {
     if (this.#numTokens <= (this.#options.minTokens ?? 0)) return text;
     const result = this.#stopMatcher.push(text);
-    if (result.matched !== null) this.#isStopped = true;
+    this.#stopString = result.matched;
     return result.text;
   }
 

@@ -27,7 +27,12 @@ function run(ids: readonly number[], options: { readonly stop?: readonly string[
     if (finish) break;
   }
   const logprobs: TokenLogprob[] = deltas.flatMap((delta) => delta.logprobs ?? []);
-  return { text: deltas.map((delta) => delta.text).join(''), logprobs, offsets: logprobs.map((entry) => entry.textOffset) };
+  return {
+    text: deltas.map((delta) => delta.text).join(''),
+    last: deltas.at(-1),
+    logprobs,
+    offsets: logprobs.map((entry) => entry.textOffset),
+  };
 }
 
 test('every piece of a character begins where the character does, and has a name of its own', () => {
@@ -51,6 +56,11 @@ test('a special token that is not shown takes no room', () => {
   assert.deepEqual([run(ids).text, run(ids).offsets], ['ab', [0, 1, 1]]);
   const shown = run(ids, { skipSpecialTokens: false });
   assert.deepEqual([shown.text, shown.offsets], ['a<|im_end|>b', [0, 1, 1 + '<|im_end|>'.length]]);
+});
+
+test('the last delta names the stop string that ended the choice', () => {
+  assert.equal(run(tokenizer.encode('one two three'), { stop: ['zzz', ' two'] }).last?.stopString, ' two');
+  assert.equal(run(tokenizer.encode('one two three'), { stop: ['zzz'] }).last?.stopString, undefined);
 });
 
 test('tokens of a stop string begin where the text ends', () => {

@@ -61,6 +61,7 @@ test('a stop string says which token of the push completed it, and later ids are
   const piece = choice.push(ids);
   assert.equal(piece.text, 'one t');
   assert.ok(piece.stopped !== null);
+  assert.equal(piece.stopped.stop, 'wo thr');
   const upTo = MINI.decode(ids.slice(0, piece.stopped.numTokens));
   assert.ok(upTo.includes('wo thr') && !MINI.decode(ids.slice(0, piece.stopped.numTokens - 1)).includes('wo thr'));
   assert.deepEqual(choice.push(ids), { text: '', reasoning: '', offsets: [], stopped: null });
