@@ -1,28 +1,21 @@
 /** Chunks of a streamed chat completion. Every `delta.content` is a string, so that a loop which prints it never prints `None`. */
 import type { TextDelta, Usage } from '../core/generation.ts';
+import { ChunkFrame } from './chunk-frame.ts';
 import type { GenerationRun } from './generation-run.ts';
 import { chatLogprobs } from './logprobs.ts';
-import { type ChunkWriter, chunkUsage, type StreamUsageOptions, sseEvent } from './sse.ts';
-import { usageReply } from './usage.ts';
-
-export interface ChatStreamOptions {
-  readonly usage: StreamUsageOptions | undefined;
-  readonly returnTokenIds: boolean;
-}
+import type { ChatBody } from './openai-schema.ts';
+import type { ChunkWriter } from './sse.ts';
 
 export class ChatStream implements ChunkWriter {
   readonly #run: GenerationRun;
-  readonly #options: ChatStreamOptions;
-  readonly #head: string;
-  readonly #completionTokens: number[];
+  readonly #returnTokenIds: boolean;
+  readonly #frame: ChunkFrame;
   #hasBegun = false;
 
-  constructor(run: GenerationRun, options: ChatStreamOptions) {
+  constructor(run: GenerationRun, body: Pick<ChatBody, 'stream_options' | 'return_token_ids'>) {
     this.#run = run;
-    this.#options = options;
-    const facts = { id: run.id, object: 'chat.completion.chunk', created: run.created, model: run.model };
-    this.#head = `${JSON.stringify(facts).slice(0, -1)},"choices":[`;
-    this.#completionTokens = new Array<number>(run.numChoices).fill(0);
+    this.#returnTokenIds = body.return_token_ids;
+    this.#frame = new ChunkFrame(run, 'chat.completion.chunk', body.stream_options);
   }
 
   deltas(batch: readonly TextDelta[]): string {
@@ -32,9 +25,7 @@ export class ChatStream implements ChunkWriter {
   }
 
   end(usage: Usage): string {
-    const begin = this.#begin();
-    if (!this.#options.usage?.includeUsage) return begin;
-    return begin + sseEvent(`${this.#head}],"usage":${JSON.stringify(usageReply(usage))}}`);
+    return this.#begin() + this.#frame.end(usage);
   }
 
   /** One role chunk per choice, when the first token of any has arrived. */
@@ -43,7 +34,7 @@ export class ChatStream implements ChunkWriter {
     this.#hasBegun = true;
     let events = '';
     for (let choice = 0; choice < this.#run.numChoices; choice++) {
-      const promptIds = this.#options.returnTokenIds ? JSON.stringify(this.#run.promptTokenIds(choice)) : 'null';
+      const promptIds = this.#returnTokenIds ? JSON.stringify(this.#run.promptTokenIds(choice)) : 'null';
       const ids = `"prompt_token_ids":${promptIds},"completion_token_ids":null`;
       events += this.#chunk(choice, `"role":"assistant","content":"","reasoning_content":"",${ids}`, 'null', 'null');
     }
@@ -52,9 +43,9 @@ export class ChatStream implements ChunkWriter {
 
   /** The finish chunk's content is empty: text that came with the end goes into a chunk before it. */
   #delta(delta: TextDelta): string {
-    this.#completionTokens[delta.choice] = (this.#completionTokens[delta.choice] ?? 0) + delta.tokenIds.length;
+    this.#frame.count(delta.choice, delta.tokenIds.length);
     const hasText = delta.text !== '' || delta.reasoning !== '';
-    const hasIds = this.#options.returnTokenIds && delta.tokenIds.length > 0;
+    const hasIds = this.#returnTokenIds && delta.tokenIds.length > 0;
     const finish = delta.finishReason === null ? 'null' : `"${delta.finishReason}"`;
     if (!hasText) return hasIds || delta.logprobs?.length || delta.finishReason !== null ? this.#content(delta, finish) : '';
     const text = this.#content(delta, 'null');
@@ -62,14 +53,13 @@ export class ChatStream implements ChunkWriter {
   }
 
   #content({ choice, text, reasoning, tokenIds, logprobs }: TextDelta, finish: string): string {
-    const ids = this.#options.returnTokenIds && tokenIds.length > 0 ? JSON.stringify(tokenIds) : 'null';
+    const ids = this.#returnTokenIds && tokenIds.length > 0 ? JSON.stringify(tokenIds) : 'null';
     const fields = `"content":${JSON.stringify(text)},"reasoning_content":${JSON.stringify(reasoning)},"prompt_token_ids":null,"completion_token_ids":${ids}`;
     return this.#chunk(choice, fields, logprobs?.length ? JSON.stringify(chatLogprobs(logprobs)) : 'null', finish);
   }
 
   #chunk(choice: number, delta: string, logprobs: string, finish: string): string {
-    const usage = chunkUsage(this.#options.usage, this.#run.promptTokenIds(choice).length, this.#completionTokens[choice] ?? 0);
-    return sseEvent(`${this.#head}{"index":${choice},"delta":{${delta}},"logprobs":${logprobs},"finish_reason":${finish}}]${usage}}`);
+    return this.#frame.chunk(choice, `"delta":{${delta}},"logprobs":${logprobs},"finish_reason":${finish}`);
   }
 }
 

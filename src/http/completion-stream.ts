@@ -1,28 +1,21 @@
 /** Chunks of a streamed text completion. */
 import type { TextDelta, Usage } from '../core/generation.ts';
+import { ChunkFrame } from './chunk-frame.ts';
 import type { GenerationRun } from './generation-run.ts';
 import { textLogprobs } from './logprobs.ts';
-import { type ChunkWriter, chunkUsage, type StreamUsageOptions, sseEvent } from './sse.ts';
-import { usageReply } from './usage.ts';
-
-export interface CompletionStreamOptions {
-  readonly usage: StreamUsageOptions | undefined;
-  readonly returnTokenIds: boolean;
-}
+import type { CompletionBody } from './openai-schema.ts';
+import type { ChunkWriter } from './sse.ts';
 
 export class CompletionStream implements ChunkWriter {
   readonly #run: GenerationRun;
-  readonly #options: CompletionStreamOptions;
-  readonly #head: string;
-  readonly #completionTokens: number[];
+  readonly #returnTokenIds: boolean;
+  readonly #frame: ChunkFrame;
   #hasBegun = false;
 
-  constructor(run: GenerationRun, options: CompletionStreamOptions) {
+  constructor(run: GenerationRun, body: Pick<CompletionBody, 'stream_options' | 'return_token_ids'>) {
     this.#run = run;
-    this.#options = options;
-    const facts = { id: run.id, object: 'text_completion', created: run.created, model: run.model };
-    this.#head = `${JSON.stringify(facts).slice(0, -1)},"choices":[`;
-    this.#completionTokens = new Array<number>(run.numChoices).fill(0);
+    this.#returnTokenIds = body.return_token_ids;
+    this.#frame = new ChunkFrame(run, 'text_completion', body.stream_options);
   }
 
   deltas(batch: readonly TextDelta[]): string {
@@ -31,15 +24,13 @@ export class CompletionStream implements ChunkWriter {
     return events;
   }
 
-  /** One usage chunk for all prompts and choices together. */
   end(usage: Usage): string {
-    if (!this.#options.usage?.includeUsage) return '';
-    return sseEvent(`${this.#head}],"usage":${JSON.stringify(usageReply(usage))}}`);
+    return this.#frame.end(usage);
   }
 
   /** With token ids: a first chunk per choice that tells the prompt's. */
   #begin(): string {
-    if (this.#hasBegun || !this.#options.returnTokenIds) return '';
+    if (this.#hasBegun || !this.#returnTokenIds) return '';
     this.#hasBegun = true;
     let events = '';
     for (let choice = 0; choice < this.#run.numChoices; choice++) {
@@ -50,8 +41,8 @@ export class CompletionStream implements ChunkWriter {
   }
 
   #delta({ choice, text, tokenIds, logprobs, finishReason }: TextDelta): string {
-    this.#completionTokens[choice] = (this.#completionTokens[choice] ?? 0) + tokenIds.length;
-    const hasIds = this.#options.returnTokenIds && tokenIds.length > 0;
+    this.#frame.count(choice, tokenIds.length);
+    const hasIds = this.#returnTokenIds && tokenIds.length > 0;
     if (text === '' && !hasIds && !logprobs?.length && finishReason === null) return '';
     const ids = `"prompt_token_ids":null,"completion_token_ids":${hasIds ? JSON.stringify(tokenIds) : 'null'}`;
     const finish = finishReason === null ? 'null' : `"${finishReason}"`;
@@ -59,9 +50,6 @@ export class CompletionStream implements ChunkWriter {
   }
 
   #chunk(choice: number, text: string, ids: string, logprobs: string, finish: string): string {
-    const usage = chunkUsage(this.#options.usage, this.#run.promptTokenIds(choice).length, this.#completionTokens[choice] ?? 0);
-    return sseEvent(
-      `${this.#head}{"index":${choice},"text":${JSON.stringify(text)},${ids},"logprobs":${logprobs},"finish_reason":${finish}}]${usage}}`,
-    );
+    return this.#frame.chunk(choice, `"text":${JSON.stringify(text)},${ids},"logprobs":${logprobs},"finish_reason":${finish}`);
   }
 }

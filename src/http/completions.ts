@@ -27,7 +27,7 @@ export function completions(services: Services): Handler {
     const requests = completionRequests(body, id, model);
     const run = await GenerationRun.start(services, { id, requests, stream: body.stream }, http, context);
     if (!body.stream) return await completeReply(run, body);
-    const writer = new CompletionStream(run, { usage: body.stream_options, returnTokenIds: body.return_token_ids });
+    const writer = new CompletionStream(run, body);
     return eventStreamReply(sseStream(run, writer));
   };
 }

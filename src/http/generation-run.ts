@@ -35,7 +35,12 @@ export class GenerationRun {
    * Resolves when every prompt was accepted.
    * @throws TroupeError what `generate` refused one of them for; the others are aborted then.
    */
-  static async start(services: Services, options: RunOptions, http: HttpRequest, context: RequestContext): Promise<GenerationRun> {
+  static async start(
+    services: Services,
+    options: RunOptions,
+    http: Pick<HttpRequest, 'signal'>,
+    context: RequestContext,
+  ): Promise<GenerationRun> {
     requireServing(services.generator);
     const { activeIds, generator } = services;
     if (activeIds.has(options.id)) {

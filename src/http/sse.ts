@@ -31,19 +31,3 @@ export async function* sseStream(run: GenerationRun, writer: ChunkWriter): Async
   }
   yield writer.end(run.usage()) + DONE;
 }
-
-export interface StreamUsageOptions {
-  /** A last chunk with the usage, and `usage: null` in the others. */
-  readonly includeUsage: boolean;
-  /** The usage so far in every chunk. */
-  readonly continuousUsageStats: boolean;
-}
-
-/** The `,"usage":…` at the end of a chunk, or nothing. */
-export function chunkUsage(options: StreamUsageOptions | undefined, promptTokens: number, completionTokens: number): string {
-  if (options?.continuousUsageStats) {
-    const total = promptTokens + completionTokens;
-    return `,"usage":{"prompt_tokens":${promptTokens},"completion_tokens":${completionTokens},"total_tokens":${total}}`;
-  }
-  return options?.includeUsage ? ',"usage":null' : '';
-}

@@ -1,0 +1,38 @@
+/** A chat generation begun from the fields of a request body: what every chat dialect is built on. */
+import { logprobsDisabled } from './error-reply.ts';
+import { chatRequest, checkModelName, generationId } from './generate-request.ts';
+import { GenerationRun } from './generation-run.ts';
+import type { HttpRequest } from './http-message.ts';
+import { type ChatBody, chatSchema } from './openai-schema.ts';
+import { checkBody, withoutNulls } from './request-body.ts';
+import type { RequestContext } from './routes.ts';
+import type { Services } from './services.ts';
+import { refuseUnsupported } from './unsupported-fields.ts';
+
+export interface ChatRun {
+  /** Accepted by an engine. Read it with `run.deltas()` or `collectChoices(run)`; its end, failure or abandonment frees everything. */
+  readonly run: GenerationRun;
+  readonly body: ChatBody;
+}
+
+/**
+ * @param fields a body of /v1/chat/completions, parsed but not checked; `null` means absent.
+ * @throws TroupeError for a wrong field (`param` names it), or when the request was refused.
+ */
+export async function startChat(
+  services: Services,
+  fields: Readonly<Record<string, unknown>>,
+  http: Pick<HttpRequest, 'signal'>,
+  context: RequestContext,
+): Promise<ChatRun> {
+  const given = withoutNulls(fields);
+  refuseUnsupported(given, 'chat');
+  const body = checkBody(chatSchema, given);
+  const { model } = services.generator;
+  checkModelName(body.model, model);
+  if (body.logprobs && !services.features.enableLogprob) throw logprobsDisabled();
+  const id = generationId('chatcmpl', body);
+  context.nameAfter(id);
+  const requests = [chatRequest(body, id, model)];
+  return { run: await GenerationRun.start(services, { id, requests, stream: body.stream }, http, context), body };
+}
