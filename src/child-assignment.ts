@@ -13,6 +13,8 @@ export interface ChildAssignment {
   readonly port: number;
   readonly version: string;
   readonly logFormat: 'text' | 'json';
+  /** Of the API keys, which themselves stay in the supervisor. */
+  readonly apiKeyDigests: readonly string[];
   /** When the server was started, seconds since 1970: the model's `created`. */
   readonly startedAtSeconds: number;
 }

@@ -2,7 +2,18 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse as parseYaml } from 'yaml';
-import { type Config, flagOf, isSwitch, SETTING_NAMES, SETTINGS, type SettingName, variableOf } from './config.ts';
+import {
+  type Config,
+  FASTDEPLOY_VARIABLES,
+  flagOf,
+  isRepeatable,
+  isSecret,
+  isSwitch,
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingName,
+  variableOf,
+} from './config.ts';
 import { StartupError } from './core/errors.ts';
 import { IGNORED_FLAGS, UNAVAILABLE_FLAGS } from './fastdeploy-flags.ts';
 
@@ -49,7 +60,8 @@ function check(name: SettingName, given: Given | undefined): unknown {
   if (given === undefined || given.value === null || given.value === undefined) return SETTINGS[name].default;
   const result = SETTINGS[name].schema.safeParse(given.value);
   if (result.success) return result.data;
-  throw new StartupError(`${given.origin} ${result.error.issues[0]?.message ?? 'is wrong'}, but it is ${JSON.stringify(given.value)}.`);
+  const problem = `${given.origin} ${result.error.issues[0]?.message ?? 'is wrong'}`;
+  throw new StartupError(isSecret(name) ? `${problem}.` : `${problem}, but it is ${JSON.stringify(given.value)}.`);
 }
 
 interface Flags {
@@ -93,7 +105,11 @@ function readFlags(args: readonly string[]): Flags {
     else if (name === undefined)
       throw new StartupError(`Unknown flag ${token.rawName}.${suggest(flag, [...Object.keys(options)], '--')} See --help.`);
     else if (isSwitch(name)) given.set(name, { value: token.value ?? !isNegated, origin: `--${flag}` });
-    else given.set(name, { value: required(token.rawName, token.value), origin: `--${flag}` });
+    else {
+      const value = required(token.rawName, token.value);
+      const before = isRepeatable(name) ? given.get(name) : undefined;
+      given.set(name, { value: before ? [before.value, value].flat() : value, origin: `--${flag}` });
+    }
   }
   return { given: [...given], configFile, positionals, warnings, action };
 }
@@ -117,12 +133,16 @@ const OTHER_VARIABLES = ['TROUPE_CONFIG', 'TROUPE_ORACLES', 'TROUPE_CHILD'];
 
 function readEnvironment(env: Sources['env']): [SettingName, Given][] {
   const byVariable = new Map(SETTING_NAMES.map((name) => [variableOf(name), name]));
-  return Object.entries(env).flatMap(([variable, value]): [SettingName, Given][] => {
+  const fastdeploy = Object.entries(FASTDEPLOY_VARIABLES).flatMap(([variable, name]): [SettingName, Given][] =>
+    env[variable] ? [[name, { value: env[variable], origin: variable }]] : [],
+  );
+  const ours = Object.entries(env).flatMap(([variable, value]): [SettingName, Given][] => {
     if (!variable.startsWith('TROUPE_') || OTHER_VARIABLES.includes(variable) || value === undefined) return [];
     const name = byVariable.get(variable);
     if (name === undefined) throw new StartupError(`Unknown environment variable ${variable}.${suggest(variable, [...byVariable.keys()])}`);
     return [[name, { value, origin: variable }]];
   });
+  return [...fastdeploy, ...ours];
 }
 
 function readFile(path: string): [SettingName, Given][] {

@@ -54,6 +54,34 @@ const names = z
   .transform((list) => list.map((name) => name.trim()).filter((name) => name !== ''))
   .refine((list) => list.length > 0, ONE_NAME_OR_MORE);
 
+/** One key or several, as text with commas or as a list; each flag that is given again adds its own. */
+const keys = z
+  .union([z.string(), z.array(z.string())], 'must be one key or more')
+  .transform((list) => [list].flat().flatMap((part) => part.split(',')))
+  .transform((list) => list.map((key) => key.trim()).filter((key) => key !== ''))
+  .refine((list) => list.length > 0, 'must be one key or more, separated by commas')
+  .refine(
+    (list) => list.every((key) => /^[\x21-\x7e]+$/.test(key)),
+    'must hold visible ASCII characters only, as they are sent in a header',
+  );
+
+const ORIGINS = 'must be * or origins such as https://chat.example.com, separated by commas';
+/** vLLM takes a JSON list here. */
+const origins = z
+  .union([z.string(), z.array(z.string())], ORIGINS)
+  .transform((list) => [list].flat().flatMap((part) => part.replace(/^\[|\]$/g, '').split(',')))
+  .transform((list) =>
+    list
+      .map((origin) =>
+        origin
+          .trim()
+          .replace(/^(["'])(.*)\1$/, '$2')
+          .replace(/\/$/, ''),
+      )
+      .filter((origin) => origin !== ''),
+  )
+  .refine((list) => list.length > 0 && list.every((origin) => /^(\*|null|[a-z][a-z0-9+.-]*:\/\/[^/\s]+)$/i.test(origin)), ORIGINS);
+
 export type SettingGroup = 'Model' | 'Server' | 'Batching and KV cache' | 'Parallelism' | 'Features' | 'Operation';
 
 interface Setting<Schema extends z.ZodType> {
@@ -63,6 +91,10 @@ interface Setting<Schema extends z.ZodType> {
   readonly group: SettingGroup;
   /** What --help calls the value; absent for switches. */
   readonly value?: string;
+  /** The flag may be given several times: each adds to the list. */
+  readonly isRepeatable?: boolean;
+  /** Told nowhere: not in messages, not by --print-config, not to child processes. */
+  readonly isSecret?: boolean;
   readonly doc: string;
 }
 
@@ -119,6 +151,23 @@ export const SETTINGS = {
     group: 'Server',
     value: 'BYTES',
     doc: 'Largest request body; above it 413.',
+  }),
+  apiKey: setting({
+    schema: keys,
+    default: null,
+    group: 'Server',
+    value: 'KEY[,KEY…]',
+    isRepeatable: true,
+    isSecret: true,
+    doc: 'Keys of which each request needs one, as "Authorization: Bearer KEY" or "x-api-key: KEY"; may be given several times. FD_API_KEY is read too. Default: none, everybody may use the server.',
+  }),
+  allowedOrigins: setting({
+    schema: origins,
+    default: null,
+    group: 'Server',
+    value: 'ORIGIN[,ORIGIN…]',
+    isRepeatable: true,
+    doc: "Web pages that may call the server from a browser (CORS): their origins, or * for all. Default: none but the server's own.",
   }),
   schedulerMaxSize: setting({
     schema: integer(1),
@@ -238,7 +287,16 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 type ValueOf<Name extends SettingName> = z.output<(typeof SETTINGS)[Name]['schema']>;
 /** Settings whose default is chosen at start may be null until then. */
-type ChosenAtStart = 'model' | 'servedModelName' | 'maxModelLen' | 'kvCacheMemoryBytes' | 'threads' | 'cacheDir' | 'onnxruntimeLibrary';
+type ChosenAtStart =
+  | 'apiKey'
+  | 'allowedOrigins'
+  | 'model'
+  | 'servedModelName'
+  | 'maxModelLen'
+  | 'kvCacheMemoryBytes'
+  | 'threads'
+  | 'cacheDir'
+  | 'onnxruntimeLibrary';
 export type Config = { readonly [Name in SettingName]: Name extends ChosenAtStart ? ValueOf<Name> | null : ValueOf<Name> };
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
@@ -247,5 +305,9 @@ export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 export const flagOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 /** `maxModelLen` → `TROUPE_MAX_MODEL_LEN`. */
 export const variableOf = (name: string): string => `TROUPE_${flagOf(name).replaceAll('-', '_').toUpperCase()}`;
+/** FastDeploy's variables for settings of ours; the TROUPE_ one wins. */
+export const FASTDEPLOY_VARIABLES: Readonly<Record<string, SettingName>> = { FD_API_KEY: 'apiKey' };
+export const isSecret = (name: SettingName): boolean => 'isSecret' in SETTINGS[name];
+export const isRepeatable = (name: SettingName): boolean => 'isRepeatable' in SETTINGS[name];
 /** Whether a setting is a switch (`--x` and `--no-x`). */
 export const isSwitch = (name: SettingName): boolean => !('value' in SETTINGS[name]);

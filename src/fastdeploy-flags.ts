@@ -100,7 +100,6 @@ export interface UnavailableFlag {
 
 /** Flags that would change what clients get, and do not yet: ignoring them would serve something else than was asked for. */
 export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
-  'api-key': { hasValue: true },
   tokenizer: { hasValue: true },
   revision: { hasValue: true, neutral: ['default', 'main'] },
   'chat-template': { hasValue: true },

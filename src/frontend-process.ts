@@ -16,7 +16,7 @@ import { Tokenizer } from './text/tokenizer.ts';
 import { LocalTransport } from './transport/local-transport.ts';
 
 export async function runFrontend(
-  { plan, id, directory, port, version, logFormat, startedAtSeconds }: ChildAssignment,
+  { plan, id, directory, port, version, logFormat, apiKeyDigests, startedAtSeconds }: ChildAssignment,
   link: ChildLink,
 ): Promise<void> {
   const { config } = plan;
@@ -64,6 +64,7 @@ export async function runFrontend(
     limits: { maxBodyBytes: config.maxBodyBytes },
     features: { enableLogprob: config.enableLogprob },
     version,
+    edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins },
   });
   const http = await serveHttp(api, { host: config.host, port, exclusive: config.workers === 1 });
 

@@ -1,5 +1,5 @@
 /** --help and --print-config, both made from the one table in config.ts. */
-import { type Config, flagOf, isSwitch, SETTING_NAMES, SETTINGS, type SettingGroup, variableOf } from './config.ts';
+import { type Config, flagOf, isSecret, isSwitch, SETTING_NAMES, SETTINGS, type SettingGroup, variableOf } from './config.ts';
 
 const MAX_COLUMNS = 80;
 
@@ -42,7 +42,11 @@ function wrapped(paragraph: string, indent: number): string {
   return [...lines, line].map((text) => ' '.repeat(indent) + text).join('\n');
 }
 
-/** YAML that can be used as a --config file. */
+/** YAML that can be used as a --config file. Secrets are not in it. */
 export function printConfig(config: Config): string {
-  return SETTING_NAMES.map((name) => `${name}: ${config[name] === null ? 'null' : JSON.stringify(config[name])}`).join('\n');
+  const line = (name: (typeof SETTING_NAMES)[number]): string => {
+    if (config[name] === null) return `${name}: null`;
+    return isSecret(name) ? `# ${name}: set, and not told` : `${name}: ${JSON.stringify(config[name])}`;
+  };
+  return SETTING_NAMES.map(line).join('\n');
 }

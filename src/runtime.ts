@@ -10,6 +10,7 @@ import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
 import { probePort } from './free-port.ts';
 import { thisMachine } from './hardware.ts';
+import { digestOf } from './http/api-keys.ts';
 import { preflight } from './preflight.ts';
 import { createStartupLog } from './startup-log.ts';
 import { systemClock } from './system-clock.ts';
@@ -29,7 +30,10 @@ export interface ServeOptions {
  * @throws StartupError for everything that can be known before a process is started, or that a child reports in its first start.
  */
 export async function serve({ config, version, embeddedModel, warnings }: ServeOptions): Promise<number> {
-  const plan = preflight(config, embeddedModel, process.env, thisMachine());
+  // The keys stay in this process: its children get digests, and neither their environment nor the process list shows more.
+  const apiKeyDigests = (config.apiKey ?? []).map(digestOf);
+  if (config.apiKey) hideApiKeys();
+  const plan = preflight({ ...config, apiKey: null }, embeddedModel, process.env, thisMachine());
   const port = await probePort(config.host, config.port);
   const logFormat = config.logFormat === 'auto' ? (process.stdout.isTTY ? 'text' : 'json') : config.logFormat;
   const logger = createLogger({ format: logFormat, level: config.logLevel, role: 'supervisor' });
@@ -37,7 +41,7 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
 
   const directory = mkdtempSync(join(tmpdir(), 'troupe-'));
   const startedAtSeconds = Math.floor(systemClock.now() / 1000);
-  const common = { plan, directory, port, version, logFormat, startedAtSeconds } as const;
+  const common = { plan, directory, port, version, logFormat, apiKeyDigests, startedAtSeconds } as const;
   const startupLog = createStartupLog({ plan, version, address: addressOf(config.host, port), logFormat, logger });
   let failure: string | null = null;
   const supervisor = createSupervisor({
@@ -67,6 +71,12 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+function hideApiKeys(): void {
+  process.title = 'troupe serve';
+  delete process.env.TROUPE_API_KEY;
+  delete process.env.FD_API_KEY;
 }
 
 /** An engine has nothing to bring to an end once its frontends are gone; one that does not obey is stuck. */

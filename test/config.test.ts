@@ -91,7 +91,7 @@ test("FastDeploy's scheduler and fallback flags are accepted with their values",
 });
 
 test('flags that would change the answers and cannot yet are refused by name, without telling their value', () => {
-  const valued = ['ips', 'data-parallel-size', 'api-key', 'max-logprobs', 'logprobs-mode', 'reasoning-parser', 'tool-call-parser']
+  const valued = ['ips', 'data-parallel-size', 'max-logprobs', 'logprobs-mode', 'reasoning-parser', 'tool-call-parser']
     .concat(['tool-parser-plugin', 'chat-template', 'speculative-config', 'guided-decoding-backend', 'early-stop-config'])
     .concat(['logits-processors', 'tokenizer', 'revision']);
   for (const flag of valued) {
@@ -146,4 +146,29 @@ test('--help names every flag', () => {
   const help = helpText('1.2.3');
   for (const flag of ['--model', '--max-num-batched-tokens', '--[no-]enable-prefix-caching', '--timeout-graceful-shutdown'])
     assert.ok(help.includes(flag), flag);
+});
+
+test('keys come from --api-key, given again or with commas, else TROUPE_API_KEY, else FD_API_KEY', () => {
+  const env = { TROUPE_API_KEY: 'c', FD_API_KEY: 'd,e' };
+  assert.deepEqual(read(['--api-key', 'a', '--api-key=b, x'], env).config.apiKey, ['a', 'b', 'x']);
+  assert.deepEqual(read([], env).config.apiKey, ['c']);
+  assert.deepEqual(read([], { FD_API_KEY: 'd,e' }).config.apiKey, ['d', 'e']);
+  assert.equal(read([], { FD_API_KEY: '' }).config.apiKey, null);
+});
+
+test('a key is told neither by a refusal nor by --print-config', () => {
+  refuses(['--api-key', 's3cret\t1'], /^(?!.*s3cret)--api-key must hold visible ASCII/);
+  refuses(['--api-key', ','], /^--api-key must be one key or more/);
+  refuses([], /TROUPE_API_KEY must be one key or more/, { TROUPE_API_KEY: '' });
+  const printed = printConfig(read(['--api-key', 's3cret']).config);
+  assert.doesNotMatch(printed, /s3cret/);
+  assert.equal(parse(printed).apiKey, undefined);
+});
+
+test('origins are read as a list with commas or, as for vLLM, in JSON', () => {
+  const wanted = ['https://a.example', 'http://localhost:3000'];
+  assert.deepEqual(read(['--allowed-origins', 'https://a.example/, http://localhost:3000']).config.allowedOrigins, wanted);
+  assert.deepEqual(read(['--allowed-origins', '["https://a.example", "http://localhost:3000"]']).config.allowedOrigins, wanted);
+  assert.deepEqual(read(['--allowed-origins', '["*"]']).config.allowedOrigins, ['*']);
+  refuses(['--allowed-origins', 'a.example'], /--allowed-origins must be \* or origins such as/);
 });

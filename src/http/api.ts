@@ -1,27 +1,48 @@
 /** The whole API as one function from request to reply; uws-server.ts gives it a socket, tests call it in process. */
 import { randomUUID } from 'node:crypto';
 import { TroupeError } from '../core/errors.ts';
+import { ApiKeys } from './api-keys.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
+import { corsHeaders } from './cors.ts';
 import { errorReply, MethodNotAllowedError, statusOf } from './error-reply.ts';
 import { health, live, ready } from './health.ts';
 import type { HttpReply, HttpRequest } from './http-message.ts';
 import { metricsText } from './metrics-route.ts';
 import { listModels, MODELS_PATH, retrieveModel } from './models.ts';
 import { load, root, versionInfo } from './root.ts';
-import { match, type RequestContext, type Routes } from './routes.ts';
+import { findRoute, match, type RequestContext, type Routes } from './routes.ts';
 import type { Services } from './services.ts';
 
-export type ApiOptions = Omit<Services, 'activeIds'>;
+export interface ApiOptions extends Omit<Services, 'activeIds'> {
+  readonly edge?: EdgeOptions;
+}
+
+/** Who may use the API. */
+export interface EdgeOptions {
+  /** Of `digestOf`; none = no key is needed. */
+  readonly apiKeyDigests?: readonly string[];
+  /** Pages that browsers let read the replies; null = none. */
+  readonly allowedOrigins?: readonly string[] | null;
+}
 
 export interface Api {
   /** Never rejects: every failure is a reply. */
   handle(request: HttpRequest): Promise<HttpReply>;
-  /** Longer bodies need not be kept: hand in null instead. */
-  readonly maxBodyBytes: number;
+  /** Bytes of a body that need to be kept; hand in null for longer ones. 0 for a request that is refused for its headers alone. */
+  maxBodyBytes(head: Pick<HttpRequest, 'method' | 'path' | 'headers'>): number;
+  /** For tests and descriptions: what is answered. */
+  readonly routes: Routes;
 }
 
-export function createApi(options: ApiOptions): Api {
+/** What every request passes before its handler. */
+interface Edge {
+  readonly routes: Routes;
+  readonly keys: ApiKeys;
+  readonly allowedOrigins: readonly string[] | null;
+}
+
+export function createApi({ edge: { apiKeyDigests, allowedOrigins = null } = {}, ...options }: ApiOptions): Api {
   const services: Services = { ...options, activeIds: new Set() };
   const routes: Routes = {
     '/v1/chat/completions': { POST: chatCompletions(services) },
@@ -37,25 +58,46 @@ export function createApi(options: ApiOptions): Api {
     '/version': { GET: versionInfo(services) },
     '/': { GET: root(services, () => routes) },
   };
-  return { handle: (request) => handle(services, routes, request), maxBodyBytes: options.limits.maxBodyBytes };
+  const edge: Edge = { routes, keys: new ApiKeys(apiKeyDigests), allowedOrigins };
+  return {
+    handle: (request) => handle(services, edge, request),
+    maxBodyBytes: (head) => (isAllowed(edge, head) ? options.limits.maxBodyBytes : 0),
+    routes,
+  };
 }
 
-async function handle(services: Services, routes: Routes, request: HttpRequest): Promise<HttpReply> {
+function isAllowed({ keys, routes }: Edge, head: Pick<HttpRequest, 'method' | 'path' | 'headers'>): boolean {
+  try {
+    keys.check(head, findRoute(routes, head.path));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function handle(services: Services, edge: Edge, request: HttpRequest): Promise<HttpReply> {
   const context = new Context(services, request);
-  const reply = await answer(services, routes, request, context);
+  const reply = await answer(services, edge, request, context);
   // Who left is told nothing; nginx's number for that keeps it out of the server's own failures.
   if (typeof reply.body === 'string') context.observe(request.signal.aborted ? CLIENT_CLOSED_REQUEST : reply.status);
   const isDraining = services.generator.readiness().state === 'draining';
-  const headers = { 'x-request-id': headerSafe(context.requestId), ...reply.headers, ...(isDraining && { connection: 'close' }) };
+  const headers = {
+    'x-request-id': headerSafe(context.requestId),
+    ...corsHeaders(edge.allowedOrigins, request, reply),
+    ...reply.headers,
+    ...(isDraining && { connection: 'close' }),
+  };
   return { ...reply, headers };
 }
 
 const CLIENT_CLOSED_REQUEST = 499;
 
-async function answer(services: Services, routes: Routes, request: HttpRequest, context: Context): Promise<HttpReply> {
+async function answer(services: Services, { routes, keys }: Edge, request: HttpRequest, context: Context): Promise<HttpReply> {
   try {
+    const known = findRoute(routes, request.path);
+    context.route = known ?? 'other';
+    keys.check(request, known);
     const { handler, route } = match(routes, request.method, request.path);
-    context.route = route;
     if (isGeneration(route) && request.method === 'POST') services.metrics.countReceived();
     return await handler(request, context);
   } catch (error) {

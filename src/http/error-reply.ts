@@ -63,7 +63,10 @@ export function errorBody(error: unknown): string {
 export function errorReply(error: unknown): HttpReply {
   const known = toTroupeError(error);
   const retryAfterMs = known.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS[known.code];
-  const headers = retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };
+  const headers = {
+    ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
+    ...(known.code === 'unauthorized' && { 'www-authenticate': 'Bearer' }),
+  };
   return { ...jsonReply(SHAPES[known.code].status, null, headers), body: errorBody(known) };
 }
 

@@ -42,7 +42,8 @@ export function match(routes: Routes, method: string, path: string): Match {
   return { handler, route };
 }
 
-function findRoute(routes: Routes, path: string): string | null {
+/** The path of the table that answers this one; null = none. */
+export function findRoute(routes: Routes, path: string): string | null {
   const exact = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
   if (Object.hasOwn(routes, exact)) return exact;
   return Object.keys(routes).find((route) => route.endsWith('/*') && exact.startsWith(route.slice(0, -1))) ?? null;

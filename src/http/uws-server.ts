@@ -139,7 +139,7 @@ class UwsServer {
       signal: abort.signal,
     };
     this.#numOpen++;
-    readBody(response, head, this.#api.maxBodyBytes, (body) => void this.#answer(response, { ...head, body }));
+    readBody(response, head, this.#api.maxBodyBytes(head), (body) => void this.#answer(response, { ...head, body }));
     abort.signal.addEventListener('abort', () => this.#closed(), { once: true });
   }
 

@@ -1,5 +1,5 @@
 /** The API called in process, with a fake generator behind it. */
-import { type Api, createApi } from '../../src/http/api.ts';
+import { type Api, createApi, type EdgeOptions } from '../../src/http/api.ts';
 import type { HttpReply } from '../../src/http/http-message.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -9,6 +9,7 @@ import { FakeGenerator, type FakeGeneratorOptions } from './fake-generator.ts';
 export interface TestApiOptions extends FakeGeneratorOptions {
   readonly maxBodyBytes?: number;
   readonly enableLogprob?: boolean;
+  readonly edge?: EdgeOptions;
 }
 
 export interface TestApi {
@@ -32,6 +33,7 @@ export function testApi(options: TestApiOptions = {}): TestApi {
     clock: systemClock,
     features: { enableLogprob: options.enableLogprob ?? true },
     version: '1.2.3',
+    ...(options.edge && { edge: options.edge }),
   });
   return { api, generator, metrics, logs };
 }
