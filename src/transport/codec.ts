@@ -7,14 +7,33 @@
  */
 import { Packr } from 'msgpackr';
 import { GREEDY } from '../core/sampling-params.ts';
-import { firstWrongField, isFrameEntry, isFrameHeader, REPLY_SHAPES, TO_ENGINE_SHAPES, TO_FRONTEND_SHAPES } from './message-shapes.ts';
-import { type Ack, type AddRequest, type Nack, PROTOCOL_VERSION, type StepFrame, type ToEngine, type ToFrontend } from './messages.ts';
+import {
+  firstWrongField,
+  isFrameEntry,
+  isFrameHeader,
+  OPERATOR_REPLY_SHAPES,
+  OPERATOR_REQUEST_SHAPES,
+  REPLY_SHAPES,
+  TO_ENGINE_SHAPES,
+  TO_FRONTEND_SHAPES,
+} from './message-shapes.ts';
+import {
+  type Ack,
+  type AddRequest,
+  type Nack,
+  type OperatorReply,
+  type OperatorRequest,
+  PROTOCOL_VERSION,
+  type StepFrame,
+  type ToEngine,
+  type ToFrontend,
+} from './messages.ts';
 import { ProtocolError } from './protocol-error.ts';
 
 const packr = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'bigint' });
 
 /** A control message. The bytes are the caller's: nothing writes to them again. */
-export function encode(message: ToEngine | ToFrontend | Ack | Nack): Uint8Array {
+export function encode(message: ToEngine | ToFrontend | Ack | Nack | OperatorRequest | OperatorReply): Uint8Array {
   const fields = message.type === 'addRequest' ? withBinaryIds(message) : message;
   return packr.pack({ v: PROTOCOL_VERSION, ...fields });
 }
@@ -33,6 +52,16 @@ export function decodeToFrontend(data: Uint8Array): ToFrontend {
 /** The answer to an AddRequest or DrainRequest. @throws ProtocolError */
 export function decodeReply(data: Uint8Array): Ack | Nack {
   return decodeControl(data, REPLY_SHAPES) as unknown as Ack | Nack;
+}
+
+/** @throws ProtocolError */
+export function decodeOperatorRequest(data: Uint8Array): OperatorRequest {
+  return decodeControl(data, OPERATOR_REQUEST_SHAPES) as unknown as OperatorRequest;
+}
+
+/** The answer to AbortRequests or PauseRequest. @throws ProtocolError */
+export function decodeOperatorReply(data: Uint8Array): OperatorReply {
+  return decodeControl(data, OPERATOR_REPLY_SHAPES) as unknown as OperatorReply;
 }
 
 /** One engine step's tokens for one frontend. */

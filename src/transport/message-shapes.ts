@@ -2,7 +2,7 @@
  * What must be there in each message for its receiver to work: checked once per message at the process border, so that a field that is
  * missing or of another kind is a ProtocolError here and not a TypeError somewhere behind. Fields that are not listed are let through.
  */
-import type { ToEngine, ToFrontend } from './messages.ts';
+import type { OperatorRequest, ToEngine, ToFrontend } from './messages.ts';
 
 type Check = (value: unknown) => boolean;
 type Shape = Readonly<Record<string, Check>>;
@@ -24,6 +24,10 @@ const orNull =
   (check: Check): Check =>
   (value) =>
     value === null || check(value);
+const optional =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || check(value);
 const arrayOf =
   (check: Check): Check =>
   (value) =>
@@ -32,6 +36,13 @@ const record =
   (shape: Shape): Check =>
   (value) =>
     isRecord(value) && firstWrongField(value as Record<string, unknown>, shape) === null;
+
+const isPauseMark = record({
+  isPaused: isBoolean,
+  mode: (value) => value === 'abort' || value === 'wait' || value === 'keep',
+  revision: isNumber,
+  origin: isString,
+});
 
 const fromFrontend: Shape = { frontendId: isString, frontendEpoch: isEpoch };
 
@@ -55,6 +66,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     ...fromFrontend,
     peerId: isString,
     acks: arrayOf(record({ engineId: isString, engineEpoch: isEpoch, frameSeq: isNumber })),
+    pause: optional(isPauseMark),
   },
   drain: {},
 };
@@ -79,7 +91,17 @@ export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
     }),
     counters: isRecord,
     frameSeqs: arrayOf(record({ frontendId: isString, frontendEpoch: isEpoch, frameSeq: isNumber })),
+    pause: optional(isPauseMark),
   },
+};
+
+export const OPERATOR_REQUEST_SHAPES: Readonly<Record<OperatorRequest['type'], Shape>> = {
+  abortRequests: { ids: orNull(arrayOf(isString)) },
+  pauseRequest: { mark: isPauseMark },
+};
+
+export const OPERATOR_REPLY_SHAPES: Readonly<Record<'operatorReply', Shape>> = {
+  operatorReply: { found: arrayOf(isString), aborted: arrayOf(isString) },
 };
 
 export const REPLY_SHAPES: Readonly<Record<'ack' | 'nack', Shape>> = {

@@ -4,6 +4,7 @@
  */
 import type { FinishReason } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
+import type { PauseState } from '../core/operations.ts';
 import type { SamplingParams } from '../core/sampling-params.ts';
 
 export const PROTOCOL_VERSION = 1;
@@ -73,6 +74,15 @@ export interface FrontendBeat {
   readonly peerId: string;
   /** Engine id → highest contiguous frameSeq taken from that epoch. */
   readonly acks: readonly { readonly engineId: string; readonly engineEpoch: Epoch; readonly frameSeq: number }[];
+  /** Absent = never paused, as far as it knows. */
+  readonly pause?: PauseMark;
+}
+
+/** Whether the server is paused, as one operator's word of many: the greater `revision` holds, then the greater `origin`. */
+export interface PauseMark extends PauseState {
+  readonly revision: number;
+  /** Who was asked. */
+  readonly origin: string;
 }
 
 /** Operator → engine group, by request/reply. (The supervisor uses its child's channel.) */
@@ -138,6 +148,33 @@ export interface EngineBeat {
   readonly counters: Readonly<Record<string, number>>;
   /** The last frameSeq sent to each frontend, so that a lost last frame is noticed. */
   readonly frameSeqs: readonly { readonly frontendId: string; readonly frontendEpoch: Epoch; readonly frameSeq: number }[];
+  /** What it knows of a pause, so that a frontend that starts again learns it. */
+  readonly pause?: PauseMark;
+}
+
+/** Frontend → each other frontend, by request/reply; the answer is an OperatorReply. `ids` null = all. Lost: the operator's call fails, and is made again. */
+export interface AbortRequests {
+  readonly type: 'abortRequests';
+  readonly ids: readonly string[] | null;
+}
+
+/**
+ * Frontend → each other frontend, by request/reply: adopt this mark and answer (OperatorReply) when the requests here are dealt with as it
+ * says. Lost: beats carry the mark too, so only the answer is missing.
+ */
+export interface PauseRequest {
+  readonly type: 'pauseRequest';
+  readonly mark: PauseMark;
+}
+
+/** Answers AbortRequests and PauseRequest. */
+export interface OperatorReply {
+  readonly type: 'operatorReply';
+  /** Given ids that were known here; what they meant stands in `aborted`. */
+  readonly found: readonly string[];
+  readonly aborted: readonly string[];
 }
 
 export type ToFrontend = EngineBeat;
+/** What one frontend asks of another, for an operator. */
+export type OperatorRequest = AbortRequests | PauseRequest;

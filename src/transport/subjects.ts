@@ -10,7 +10,9 @@ export const engineRequests = (engineId: string, epoch: Epoch): string => `${PRE
 export const engineControl = (engineId: string, epoch: Epoch): string => `${PREFIX}.engine.${engineId}.${suffix(epoch)}.control`;
 /** StepFrame (publish). */
 export const frontendFrames = (frontendId: string, epoch: Epoch): string => `${PREFIX}.frontend.${frontendId}.${suffix(epoch)}.frames`;
+/** AbortRequests, PauseRequest (request/reply). */
+export const frontendRequests = (frontendId: string, epoch: Epoch): string => `${PREFIX}.frontend.${frontendId}.${suffix(epoch)}.requests`;
 /** EngineBeat, to all frontends. */
 export const ENGINE_BEATS = `${PREFIX}.beat.engine`;
-/** FrontendBeat, to all engine groups. */
+/** FrontendBeat, to all engine groups and frontends. */
 export const FRONTEND_BEATS = `${PREFIX}.beat.frontend`;
