@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
+import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend, encode } from '../transport/codec.ts';
 import type { EngineBeat, FrameEntry, StepFrame } from '../transport/messages.ts';
 import { ENGINE_BEATS, engineControl, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
@@ -75,6 +76,7 @@ class RunningFrontend implements Frontend {
   readonly #placement: Placement;
   readonly #ports: LiveRequestPorts;
   readonly #promptEncoder: PromptEncoder;
+  readonly #templates: RequestTemplates;
   readonly #live = new Map<number, LiveRequest>();
   readonly #subscriptions: readonly Subscription[];
   readonly #timers: { stop(): void }[];
@@ -90,6 +92,7 @@ class RunningFrontend implements Frontend {
     this.model = options.model;
     this.#metrics = options.metrics ?? noMetrics;
     this.#promptEncoder = new PromptEncoder({ ...options.text, clock });
+    this.#templates = new RequestTemplates(options.text.chatTemplate);
     this.#directory = new Directory({
       clock,
       beatMs,
@@ -145,7 +148,7 @@ class RunningFrontend implements Frontend {
     signal.throwIfAborted();
     this.#refuseUnlessOpen();
     const { text, clock } = this.#options;
-    const prepared = await prepareRequest(request, text, { encode: this.#promptEncoder.encode, signal });
+    const prepared = await prepareRequest(request, text, { encode: this.#promptEncoder.encode, templates: this.#templates, signal });
     signal.throwIfAborted();
     this.#refuseUnlessOpen(); // a long prompt takes its time
     const live = new LiveRequest({

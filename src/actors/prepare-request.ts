@@ -3,11 +3,12 @@ import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Prompt } from '../core/generation.ts';
 import { GREEDY, type SamplingParams } from '../core/sampling-params.ts';
 import { badWordIds } from '../text/bad-words.ts';
-import type { ChatTemplate } from '../text/chat-template.ts';
+import { type ChatTemplate, RequestTemplates } from '../text/chat-template.ts';
 import { joinTextParts } from '../text/content-parts.ts';
 import { type ReasoningParserFactory, reasoningParserFor } from '../text/reasoning/reasoning-parser.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
+import { endOfText, keptPromptTokens } from './prompt-length.ts';
 
 /** The model's text side and its limits; loaded once, shared by all requests. */
 export interface ModelText {
@@ -39,6 +40,8 @@ export interface PreparedRequest {
 export interface PrepareOptions {
   /** The frontend's, which shares the event loop's time among all requests; by default one without turns. */
   readonly encode?: EncodePrompt;
+  /** The frontend's, which remembers those it has read. */
+  readonly templates?: RequestTemplates;
   readonly signal?: AbortSignal;
 }
 
@@ -46,17 +49,23 @@ export interface PrepareOptions {
 export async function prepareRequest(
   request: GenerateRequest,
   model: ModelText,
-  { encode = new PromptEncoder(model).encode, signal }: PrepareOptions = {},
+  { encode = new PromptEncoder(model).encode, templates = new RequestTemplates(model.chatTemplate), signal }: PrepareOptions = {},
 ): Promise<PreparedRequest> {
   const param = paramOf(request.prompt);
-  const rendered = render(request.prompt, model);
-  const promptIds =
+  const { continuationIds = [] } = request;
+  const numKept = keptPromptTokens(request, model);
+  const rendered = render(request.prompt, model, templates);
+  const ids =
     rendered.type === 'tokens'
-      ? checkedIds(rendered.tokenIds, param, model)
-      : await encode(checkedText(rendered.text, param, model), { addSpecialTokens: rendered.addSpecialTokens }, signal);
+      ? checkedIds(rendered.tokenIds, param, model, numKept !== null)
+      : await encode(readableText(rendered.text, param, model, numKept), { addSpecialTokens: rendered.addSpecialTokens }, signal);
+  checkVocabulary('completion_token_ids', continuationIds, model);
+  const isCut = numKept !== null && ids.length > numKept;
+  const promptIds = [...(isCut ? ids.slice(-numKept) : ids), ...continuationIds];
   if (promptIds.length === 0) throw new TroupeError('invalid_request', 'The prompt must contain at least one token.', { param });
   if (promptIds.length >= model.maxModelLen) throw tooLong(`${promptIds.length}`, param, model);
-  const promptText = () => (rendered.type === 'tokens' ? model.tokenizer.decode(rendered.tokenIds) : rendered.text);
+  const promptText = () =>
+    rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
   const params = toSamplingParams(request, model, promptIds.length);
   return { promptIds, promptText, params, reasoning: reasoningOf(request, promptText, model) };
 }
@@ -73,18 +82,19 @@ type Rendered =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
   | { readonly type: 'text'; readonly text: string; readonly addSpecialTokens: boolean };
 
-function render(prompt: Prompt, model: ModelText): Rendered {
+function render(prompt: Prompt, model: ModelText, templates: RequestTemplates): Rendered {
   if (prompt.type === 'tokens') return prompt;
   if (prompt.type === 'text') return { type: 'text', text: prompt.text, addSpecialTokens: prompt.addSpecialTokens ?? true };
-  if (!model.chatTemplate) {
+  const template = prompt.chatTemplate === undefined ? model.chatTemplate : templates.get(prompt.chatTemplate);
+  if (!template) {
     throw new TroupeError('invalid_request', 'This model has no chat template: use /v1/completions with a plain prompt.', {
       param: 'messages',
     });
   }
   const { messages, tools, addGenerationPrompt, continueFinalMessage, templateKwargs } = prompt;
   const { bosToken, eosToken } = model.tokenizer;
-  const text = model.chatTemplate.render({
-    messages: model.chatTemplate.readsParts ? messages : messages.map(joinTextParts),
+  const text = template.render({
+    messages: template.readsParts ? messages : messages.map(joinTextParts),
     ...(tools && { tools }),
     addGenerationPrompt,
     continueFinalMessage,
@@ -96,14 +106,15 @@ function render(prompt: Prompt, model: ModelText): Rendered {
 }
 
 /** Known before seconds are spent on encoding: not even the longest tokens could hold so much text. */
-function checkedText(text: string, param: string, model: ModelText): string {
+function readableText(text: string, param: string, model: ModelText, numKept: number | null): string {
+  if (numKept !== null) return endOfText(text, numKept, model.tokenizer.maxCharsPerToken);
   const numTokensAtLeast = Math.ceil(text.length / model.tokenizer.maxCharsPerToken);
   if (numTokensAtLeast < model.maxModelLen) return text;
   throw tooLong(`${text.length} characters, at least ${numTokensAtLeast} tokens`, param, model);
 }
 
-function checkedIds(ids: readonly number[], param: string, model: ModelText): readonly number[] {
-  if (ids.length >= model.maxModelLen) throw tooLong(`${ids.length}`, param, model);
+function checkedIds(ids: readonly number[], param: string, model: ModelText, mayBeCut: boolean): readonly number[] {
+  if (!mayBeCut && ids.length >= model.maxModelLen) throw tooLong(`${ids.length}`, param, model);
   const wrong = ids.findIndex((id) => !isInVocabulary(id, model));
   if (wrong < 0) return ids;
   throw unknownId(`${param}[${wrong}]`, ids[wrong]!, model);

@@ -22,6 +22,14 @@ export interface ChatTemplateInput {
   readonly now?: () => Date;
 }
 
+/** Whose template it is: the checkpoint's, the operator's (`--chat-template`), or that of one request, which nobody vouches for. */
+export type TemplateOrigin = 'model' | 'server' | 'request';
+
+/** For a request's own template: a render holds everybody's streams for about 100 ms at most. */
+const MAX_WORK_OF_REQUEST = 300_000;
+const MAX_LENGTH_OF_REQUEST = 65_536;
+const MAX_REQUEST_TEMPLATES = 32;
+
 /** Where the template is text, its compiled form; where it cannot be read, why. Completions still work then, so the server starts. */
 type Compiled = Template | TemplateError;
 
@@ -31,7 +39,8 @@ export class ChatTemplate {
   readonly readsParts: boolean;
   readonly #template: Compiled;
   readonly #toolTemplate: Compiled;
-  readonly #specialTokens: Readonly<Record<string, string>>;
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly #origin: TemplateOrigin;
 
   /**
    * From chat_template.jinja, else from tokenizer_config.json (one template, or a list of named ones: `default`, and `tool_use` for requests
@@ -55,12 +64,21 @@ export class ChatTemplate {
   }
 
   /** `specialTokens`: further variables such as `unk_token`. */
-  constructor(source: string, toolSource = source, specialTokens: Readonly<Record<string, string>> = {}) {
+  constructor(source: string, toolSource = source, specialTokens: Readonly<Record<string, string>> = {}, origin: TemplateOrigin = 'model') {
     this.source = source;
     this.readsParts = readsParts(source) || readsParts(toolSource);
-    this.#template = compile(source);
-    this.#toolTemplate = toolSource === source ? this.#template : compile(toolSource);
-    this.#specialTokens = specialTokens;
+    this.#template = compile(source, origin);
+    this.#toolTemplate = toolSource === source ? this.#template : compile(toolSource, origin);
+    this.specialTokens = specialTokens;
+    this.#origin = origin;
+  }
+
+  /** The operator's template in place of the model's. @throws StartupError when it cannot be read: a server without its template is of no use. */
+  static ofServer(source: string, modelDir: string): ChatTemplate {
+    const config = readJson(join(modelDir, 'tokenizer_config.json'));
+    const template = new ChatTemplate(source, source, specialTokensOf(config), 'server');
+    if (template.#template instanceof TemplateError) throw new StartupError(`--chat-template: ${template.#template.message}.`);
+    return template;
   }
 
   /**
@@ -86,7 +104,7 @@ export class ChatTemplate {
       if (template instanceof TemplateError) throw template;
       return template.render(
         {
-          ...this.#specialTokens,
+          ...this.specialTokens,
           bos_token: input.bosToken ?? undefined,
           eos_token: input.eosToken ?? undefined,
           documents: null,
@@ -99,8 +117,34 @@ export class ChatTemplate {
       );
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
-      throw refusal(`The model's chat template cannot render these messages: ${error.message}`, 'messages', error);
+      if (this.#origin === 'request')
+        throw refusal(`This chat template cannot render these messages: ${error.message}`, 'chat_template', error);
+      const whose = this.#origin === 'server' ? "server's" : "model's";
+      throw refusal(`The ${whose} chat template cannot render these messages: ${error.message}`, 'messages', error);
     }
+  }
+}
+
+/** Templates that came with requests, compiled; the last ones used are kept. */
+export class RequestTemplates {
+  readonly #bySource = new Map<string, ChatTemplate>();
+  readonly #specialTokens: Readonly<Record<string, string>>;
+
+  /** @param model whose special tokens such a template may name. */
+  constructor(model: ChatTemplate | null) {
+    this.#specialTokens = model?.specialTokens ?? {};
+  }
+
+  /** @throws TroupeError `invalid_request` when it is too long; what is wrong inside it is said when it renders. */
+  get(source: string): ChatTemplate {
+    if (source.length > MAX_LENGTH_OF_REQUEST) {
+      throw refusal(`The chat template has ${source.length} characters; at most ${MAX_LENGTH_OF_REQUEST} are allowed.`, 'chat_template');
+    }
+    const template = this.#bySource.get(source) ?? new ChatTemplate(source, source, this.#specialTokens, 'request');
+    this.#bySource.delete(source);
+    this.#bySource.set(source, template);
+    if (this.#bySource.size > MAX_REQUEST_TEMPLATES) this.#bySource.delete(this.#bySource.keys().next().value!);
+    return template;
   }
 }
 
@@ -145,9 +189,9 @@ function refusal(message: string, param: string, cause?: unknown): TroupeError {
   return new TroupeError('invalid_request', message, { param, cause });
 }
 
-function compile(source: string): Compiled {
+function compile(source: string, origin: TemplateOrigin): Compiled {
   try {
-    return new Template(source);
+    return new Template(source, origin === 'request' ? { maxWork: MAX_WORK_OF_REQUEST } : {});
   } catch (error) {
     if (error instanceof TemplateError) return error;
     throw error;

@@ -158,3 +158,80 @@ test('text parts are one string for a template that knows strings only, and part
   assert.equal(await promptText(CHATML), '<|im_start|>user\none\ntwo<|im_end|>\n');
   assert.equal(await promptText(PARTS), '[one][two]');
 });
+
+test('tokens to be continued follow the prompt, in ids and in text, and count for its length', async () => {
+  const prompt = { type: 'chat', messages: [{ role: 'user', content: 'Hi' }], addGenerationPrompt: true } as const;
+  const request = (continuationIds: readonly number[]) =>
+    generateRequest({ prompt: { ...prompt, continueFinalMessage: false, templateKwargs: {} }, continuationIds });
+  const plain = await prepareRequest(request([]), mini());
+  const ids = testTokenizer().encode('Hello, I');
+  const continued = await prepareRequest(request(ids), mini());
+  assert.deepEqual(continued.promptIds, [...plain.promptIds, ...ids]);
+  assert.equal(continued.promptText(), `${plain.promptText()}Hello, I`);
+  await assert.rejects(prepareRequest(request([4096]), mini()), { code: 'invalid_request', param: 'completion_token_ids' });
+  const tooMany = new Array<number>(512).fill(5);
+  await assert.rejects(prepareRequest(request(tooMany), mini()), { code: 'context_length_exceeded' });
+});
+
+test('a prompt that may be cut keeps its last tokens, whatever its length', async () => {
+  const tokenIds = Array.from({ length: 2000 }, (_, i) => i);
+  const kept = async (truncatePromptTokens: number, sampling: { maxTokens?: number }, prompt: Prompt = { type: 'tokens', tokenIds }) =>
+    prepareRequest({ ...generateRequest({ prompt, truncatePromptTokens }), sampling }, mini());
+  const seven = await kept(7, {});
+  assert.deepEqual(seven.promptIds, tokenIds.slice(-7));
+  assert.equal(seven.promptText(), testTokenizer().decode(tokenIds.slice(-7)));
+  assert.equal((await kept(-1, {})).promptIds.length, 511);
+  assert.equal((await kept(-1, { maxTokens: 100 })).promptIds.length, 412, 'room for what is asked for');
+  assert.equal((await kept(-1, { maxTokens: 9999 })).promptIds.length, 1);
+  const text = Array.from({ length: 60_000 }, (_, i) => `word${i % 97}`).join(' ');
+  const all = testTokenizer().encode(text);
+  assert.deepEqual((await kept(20, {}, { type: 'text', text })).promptIds, all.slice(-20), 'as if all of it had been encoded');
+  assert.deepEqual((await kept(9, {}, { type: 'text', text: 'Hi' })).promptIds, testTokenizer().encode('Hi'), 'a short one stays');
+});
+
+test('a length that a prompt cannot be cut to is refused', async () => {
+  for (const truncatePromptTokens of [0, -2, 1.5, 512]) {
+    await assert.rejects(prepareRequest(generateRequest({ truncatePromptTokens }), mini()), {
+      code: 'invalid_request',
+      param: 'truncate_prompt_tokens',
+    });
+  }
+});
+
+test("a request's own template replaces the model's, also where the model has none", async () => {
+  const chat = { type: 'chat', addGenerationPrompt: true, continueFinalMessage: false, templateKwargs: { mood: 'glad' } } as const;
+  const messages = [{ role: 'user', content: 'Hi' }];
+  const chatTemplate = '{% for m in messages %}[{{ m.role }}|{{ mood }}|{{ m.content }}]{% endfor %}';
+  for (const model of [mini(), mini({ chatTemplate: null })]) {
+    const { promptText } = await prepareRequest(generateRequest({ prompt: { ...chat, messages, chatTemplate } }), model);
+    assert.equal(promptText(), '[user|glad|Hi]');
+  }
+});
+
+test("a request's template that is wrong, fails or does not come to an end is refused by name, within a moment", async () => {
+  const chat = { type: 'chat', addGenerationPrompt: true, continueFinalMessage: false, templateKwargs: {} } as const;
+  const messages = [{ role: 'user', content: 'x'.repeat(60_000) }];
+  const hostile = [
+    '{% for',
+    '{{ nobody.home }}',
+    '{{ raise_exception("no") }}',
+    `{{ ${'('.repeat(20_000)}1${')'.repeat(20_000)} }}`,
+    ' '.repeat(70_000),
+    '{% for a in range(100000) %}{% for b in range(100000) %}{% set c = 1 %}{% endfor %}{% endfor %}',
+    '{% set n = namespace(x="ab") %}{% for a in range(90) %}{% set n.x = n.x + n.x %}{% endfor %}{{ n.x }}',
+    '{% set n = namespace(x=[1]) %}{% for a in range(90) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x|tojson }}',
+    '{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(90) }}',
+    '{{ "a" * 500000000 }}',
+    '{{ "%400000000d" % 1 }}',
+    '{{ messages[0].content.replace("x", messages[0].content) }}',
+    '{{ range(100000)|unique|list|length }}',
+    '{% for a in range(100000) %}{{ messages[0].content|title }}{% endfor %}',
+    '{{ ("1" * 1000000)|float }}',
+  ];
+  for (const chatTemplate of hostile) {
+    await assert.rejects(prepareRequest(generateRequest({ prompt: { ...chat, messages, chatTemplate } }), mini()), {
+      code: 'invalid_request',
+      param: 'chat_template',
+    });
+  }
+});

@@ -20,6 +20,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spend, spendText } from './work.ts';
 
 export class Scope {
   readonly #names = new Map<string, Value>();
@@ -62,12 +63,14 @@ function run(body: Body, scope: Scope, output: string[]): Flow {
 }
 
 function execute(statement: Statement, scope: Scope, output: string[]): Flow {
+  spend(1);
   switch (statement.type) {
     case 'text':
+      spendText(statement.text.length);
       output.push(statement.text);
       return 'end';
     case 'output':
-      output.push(str(evaluate(statement.expression, scope)));
+      write(output, str(evaluate(statement.expression, scope)));
       return 'end';
     case 'if': {
       const branch = statement.branches.find(({ test }) => isTrue(evaluate(test, scope)));
@@ -97,11 +100,11 @@ function execute(statement: Statement, scope: Scope, output: string[]): Flow {
       const caller = macro(statement.signature, statement.body, scope);
       const args = evaluateArguments(statement.call.args, scope);
       const callee = evaluate(statement.call.callee, scope);
-      output.push(str(call(callee, { positional: args.positional, keyword: new Map([...args.keyword, ['caller', caller]]) })));
+      write(output, str(call(callee, { positional: args.positional, keyword: new Map([...args.keyword, ['caller', caller]]) })));
       return 'end';
     }
     case 'filterBlock':
-      output.push(str(evaluate(statement.filter, scope, render(statement.body, new Scope(scope)))));
+      write(output, str(evaluate(statement.filter, scope, render(statement.body, new Scope(scope)))));
       return 'end';
     case 'scope':
       return run(statement.body, new Scope(scope), output);
@@ -111,6 +114,14 @@ function execute(statement: Statement, scope: Scope, output: string[]): Flow {
     default:
       return statement satisfies never;
   }
+}
+
+/** Its scope and the `loop` variable. */
+const WORK_OF_A_ROUND = 8;
+
+function write(output: string[], text: string): void {
+  spendText(text.length);
+  output.push(text);
 }
 
 function loop(statement: ForStatement, iterable: Value, scope: Scope, output: string[], depth: number): Flow {
@@ -129,6 +140,7 @@ function loop(statement: ForStatement, iterable: Value, scope: Scope, output: st
   const changed = changeDetector();
   let isAnyComplete = false;
   for (let i = 0; i < scopes.length; i++) {
+    spend(WORK_OF_A_ROUND);
     const fields = loopFields(items, i, depth, changed);
     scopes[i]!.scope.set('loop', new Loop(fields, statement.isRecursive ? recurse : null));
     const flow = run(statement.body, scopes[i]!.scope, output);
@@ -223,12 +235,14 @@ function macro(signature: Signature, body: Body, definition: Scope): Callable {
 /** Whether a name occurs as a variable anywhere in a part of the tree. */
 function mentions(node: unknown, name: string): boolean {
   if (node === null || typeof node !== 'object') return false;
+  spend(1);
   const { type, name: ownName } = node as { type?: unknown; name?: unknown };
   return (type === 'name' && ownName === name) || Object.values(node).some((child) => mentions(child, name));
 }
 
 /** `piped` is the block's text in `{% filter %}` and `{% set x | f %}`. */
 function evaluate(expression: Expression, scope: Scope, piped: string | null = null): Value {
+  spend(1);
   switch (expression.type) {
     case 'constant':
       return expression.value;
@@ -303,6 +317,7 @@ function evaluateArguments(args: CallArguments, scope: Scope): Arguments {
   if (args.keywordSpread !== null) {
     const more = evaluate(args.keywordSpread, scope);
     if (!isDict(more)) throw new TemplateError(`an argument after ** must be a mapping, not ${typeName(more)}`);
+    spend(more.size);
     for (const [name, value] of more) keyword.set(String(name), value);
   }
   return { positional, keyword };

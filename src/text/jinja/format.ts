@@ -1,7 +1,8 @@
 /** `'%s' % x` and `'{}'.format(x)`: the parts of Python's two formatting languages that templates use; the rest is refused. */
 import { TemplateError } from './errors.ts';
 import { repr, str } from './print.ts';
-import { type Arguments, Float, isDict, numberOf, Tuple, typeName, type Value } from './values.ts';
+import { type Arguments, Float, isDict, numberOf, Tuple, textOf, typeName, type Value } from './values.ts';
+import { spend, spendText } from './work.ts';
 
 /** printf-style: `%s %r %d %i %f %x %X %%`, with flags, width and precision, from a tuple, a dict (`%(name)s`) or one value. */
 export function formatPercent(template: string, operand: Value): string {
@@ -10,6 +11,7 @@ export function formatPercent(template: string, operand: Value): string {
   const text = template.replace(
     /%(?:\((\w+)\))?([-+ 0#]*)(\d*)(?:\.(\d+))?([a-zA-Z%]|$)/g,
     (_, name, flags: string, width, precision, kind) => {
+      spend(1);
       if (kind === '%') return '%';
       let value: Value | undefined;
       if (name !== undefined) value = isDict(operand) ? operand.get(name as string) : undefined;
@@ -23,6 +25,7 @@ export function formatPercent(template: string, operand: Value): string {
 }
 
 function convert(kind: string, value: Value, precision: string | undefined, flags: string): string {
+  spendText(4 * (textOf(value)?.length ?? 0));
   if (kind === 's') return cut(str(value), precision);
   if (kind === 'r') return cut(repr(value), precision);
   const number = numberOf(value);
@@ -44,6 +47,7 @@ function cut(text: string, precision: string | undefined): string {
 function pad(text: string, flags: string, width: number, kind: string): string {
   const missing = width - [...text].length;
   if (missing <= 0) return text;
+  spendText(missing);
   if (flags.includes('-')) return text + ' '.repeat(missing);
   if (!flags.includes('0') || kind === 's' || kind === 'r') return ' '.repeat(missing) + text;
   const sign = /^[-+ ]/.test(text) ? text[0]! : '';
@@ -74,12 +78,15 @@ function isExactHalf(value: number, decimals: number): boolean {
 export function formatBraces(template: string, args: Arguments): string {
   let numUsed = 0;
   return template.replace(/\{\{|\}\}|\{(\w*)\}|[{}]/g, (match, field: string | undefined) => {
+    spend(1);
     if (match === '{{') return '{';
     if (match === '}}') return '}';
     if (field === undefined) throw new TemplateError('this replacement field of str.format is not supported');
     const value =
       field === '' ? args.positional[numUsed++] : /^\d+$/.test(field) ? args.positional[Number(field)] : args.keyword.get(field);
     if (value === undefined) throw new TemplateError(`str.format has no value for {${field}}`);
-    return str(value);
+    const text = str(value);
+    spendText(text.length);
+    return text;
   });
 }

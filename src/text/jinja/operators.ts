@@ -10,6 +10,7 @@ import {
   isDict,
   isList,
   itemsOf,
+  lengthOf,
   Markup,
   numberOf,
   Range,
@@ -19,6 +20,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spend, spendText } from './work.ts';
 
 export function applyBinary(operator: BinaryOperator, left: Value, right: Value): Value {
   for (const side of [left, right]) if (side instanceof Undefined) throw new TemplateError(side.hint);
@@ -26,14 +28,24 @@ export function applyBinary(operator: BinaryOperator, left: Value, right: Value)
   if (a !== null && b !== null) return arithmetic(operator, a, b, left instanceof Float || right instanceof Float);
   if (operator === '+') {
     if (left instanceof Markup || right instanceof Markup) return addMarkup(left, right);
-    if (typeof left === 'string' && typeof right === 'string') return left + right;
-    if (isList(left) && isList(right)) return [...left, ...right];
-    if (left instanceof Tuple && right instanceof Tuple) return new Tuple([...left.items, ...right.items]);
+    if (typeof left === 'string' && typeof right === 'string') return joined(left, right);
+    if (isList(left) && isList(right)) return appended(left, right);
+    if (left instanceof Tuple && right instanceof Tuple) return new Tuple(appended(left.items, right.items));
   }
   if (operator === '*' && typeof right === 'number') return repeat(left, right);
   if (operator === '*' && typeof left === 'number') return repeat(right, left);
   if (operator === '%' && typeof left === 'string') return formatPercent(left, right);
   throw new TemplateError(`unsupported operand types for ${operator}: '${typeName(left)}' and '${typeName(right)}'`);
+}
+
+function joined(left: string, right: string): string {
+  spendText(left.length + right.length);
+  return left + right;
+}
+
+function appended(left: readonly Value[], right: readonly Value[]): Value[] {
+  spend(left.length + right.length);
+  return [...left, ...right];
 }
 
 function arithmetic(operator: BinaryOperator, a: number, b: number, isFloat: boolean): Value {
@@ -66,7 +78,11 @@ function number(value: number, isFloat: boolean): Value {
 
 function repeat(value: Value, times: number): Value {
   const count = Math.max(0, times);
-  if (typeof value === 'string') return value.repeat(count);
+  if (typeof value === 'string') {
+    spendText(value.length * count);
+    return value.repeat(count);
+  }
+  if (isList(value) || value instanceof Tuple) spend(count * (1 + lengthOf(value)));
   if (isList(value)) return Array.from({ length: count }, () => value).flat();
   if (value instanceof Tuple) return new Tuple(Array.from({ length: count }, () => value.items).flat());
   throw new TemplateError(`cannot repeat a ${typeName(value)}`);
@@ -84,6 +100,7 @@ function requireString(value: Value): string {
 
 /** MarkupSafe's five characters. */
 export function escapeHtml(text: string): string {
+  spendText(text.length);
   const names: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&#39;', '"': '&#34;' };
   return text.replace(/[&<>'"]/g, (character) => names[character]!);
 }
@@ -96,7 +113,9 @@ export function negate(value: Value): Value {
 
 /** `a ~ b`: both sides as text. */
 export function concat(values: readonly Value[]): string {
-  return values.map(str).join('');
+  const texts = values.map(str);
+  spendText(texts.reduce((sum, text) => sum + text.length, 0));
+  return texts.join('');
 }
 
 export function applyComparison(operator: ComparisonOperator, left: Value, right: Value): boolean {
@@ -128,6 +147,7 @@ export function contains(container: Value, item: Value): boolean {
   if (text !== null) {
     const part = textOf(item);
     if (part === null) throw new TemplateError(`'in <string>' requires a string as left operand, not ${typeName(item)}`);
+    spendText(text.length);
     return text.includes(part);
   }
   if (isDict(container)) return container.has(typeof item === 'object' && item instanceof Markup ? item.text : item);
@@ -140,6 +160,7 @@ export function slice(value: Value, start: Value, stop: Value, step: Value): Val
   if ([start, stop, step].some((bound) => bound !== null && typeof bound !== 'number'))
     return new Undefined('a slice has bounds that are no integers');
   const text = textOf(value);
+  spendText(text?.length ?? 0);
   if (text !== null) return sliceItems([...text], start, stop, step).join('');
   if (isList(value)) return sliceItems(value, start, stop, step);
   if (value instanceof Tuple) return new Tuple(sliceItems(value.items, start, stop, step));
@@ -158,6 +179,7 @@ function sliceItems<T>(items: readonly T[], start: Value, stop: Value, step: Val
   };
   const from = place(bound(start), stride > 0 ? low : high);
   const to = place(bound(stop), stride > 0 ? high : low);
+  spend(Math.abs(to - from) / Math.abs(stride));
   const taken: T[] = [];
   for (let i = from; stride > 0 ? i < to : i > to; i += stride) taken.push(items[i]!);
   return taken;

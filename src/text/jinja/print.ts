@@ -2,6 +2,7 @@
 import { TemplateError } from './errors.ts';
 import { compareText } from './python-text.ts';
 import { DictView, Float, isDict, isList, Markup, Namespace, Range, Tuple, typeName, Undefined, type Value } from './values.ts';
+import { spend, spendText } from './work.ts';
 
 /** `str(value)`. @throws TemplateError for what would print a memory address. */
 export function str(value: Value): string {
@@ -13,6 +14,7 @@ export function str(value: Value): string {
 
 /** `repr(value)` */
 export function repr(value: Value): string {
+  spend(1);
   if (value === null) return 'None';
   if (typeof value === 'boolean') return value ? 'True' : 'False';
   if (typeof value === 'number') return String(value);
@@ -42,6 +44,7 @@ export function reprFloat(value: number): string {
 }
 
 function reprText(text: string): string {
+  spendText(8 * text.length);
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   let quoted = '';
   for (const character of text) {
@@ -72,6 +75,7 @@ export interface JsonStyle {
 
 /** `json.dumps(value)`. @throws TemplateError for what JSON cannot hold. */
 export function dumps(value: Value, style: JsonStyle, depth = 0): string {
+  spend(1);
   if (value === null) return 'null';
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   if (typeof value === 'number') return String(value);
@@ -100,11 +104,13 @@ export function dumps(value: Value, style: JsonStyle, depth = 0): string {
 function jsonBlock(open: string, close: string, lines: readonly string[], style: JsonStyle, depth: number): string {
   if (lines.length === 0) return open + close;
   if (style.indent === null) return open + lines.join(style.itemSeparator) + close;
+  spendText(lines.length * (depth + 1) * style.indent.length);
   const inner = `\n${style.indent.repeat(depth + 1)}`;
   return `${open}${inner}${lines.join(style.itemSeparator + inner)}\n${style.indent.repeat(depth)}${close}`;
 }
 
 function jsonText(text: string, style: JsonStyle): string {
+  spendText(text.length);
   const quoted = JSON.stringify(text);
   if (!style.ensureAscii) return quoted;
   return quoted.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -1,4 +1,5 @@
 /** Where Python's strings differ from JavaScript's: white space, code points, case, lines. */
+import { spend, spendText } from './work.ts';
 
 const SPACES = new Set(
   '\t\n\v\f\r\u001c\u001d\u001e\u001f \u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a',
@@ -28,7 +29,9 @@ export function trim(text: string, characters: string | null = null): string {
 }
 
 function isTrimmed(character: string, characters: string | null): boolean {
-  return characters === null ? isSpace(character) : [...characters].includes(character);
+  if (characters === null) return isSpace(character);
+  spendText(4 * characters.length);
+  return [...characters].includes(character);
 }
 
 /** `str.capitalize` */
@@ -72,6 +75,7 @@ export function split(text: string, separator: string | null, limit: number): st
   if (separator !== null) {
     let at = 0;
     for (let found = text.indexOf(separator); found >= 0 && (limit < 0 || parts.length < limit); found = text.indexOf(separator, at)) {
+      spend(1);
       parts.push(text.slice(at, found));
       at = found + separator.length;
     }
@@ -105,9 +109,16 @@ export function replace(text: string, old: string, replacement: string, count: n
   if (old === '') {
     const points = [...text];
     const limit = count < 0 ? points.length + 1 : count;
+    spendText(Math.min(limit, points.length + 1) * replacement.length);
     return points.map((point, i) => (i < limit ? replacement : '') + point).join('') + (points.length < limit ? replacement : '');
   }
-  return split(text, old, count).join(replacement);
+  return joinTexts(split(text, old, count), replacement);
+}
+
+/** `separator.join(texts)` */
+export function joinTexts(texts: readonly string[], separator: string): string {
+  spendText(texts.reduce((sum, text) => sum + text.length + separator.length, 0));
+  return texts.join(separator);
 }
 
 /** Order by code point, which is not the order of UTF-16 units above U+FFFF. */

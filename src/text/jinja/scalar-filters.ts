@@ -5,7 +5,7 @@ import type { Filter } from './filter.ts';
 import { fixed, formatPercent } from './format.ts';
 import { escapeHtml } from './operators.ts';
 import { dumps, str } from './print.ts';
-import { capitalize, replace, splitLines, trim } from './python-text.ts';
+import { capitalize, joinTexts, replace, splitLines, trim } from './python-text.ts';
 import {
   type Arguments,
   Float,
@@ -20,6 +20,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spendText } from './work.ts';
 
 const onText =
   (change: (text: string) => Value): Filter =>
@@ -81,16 +82,21 @@ function replaceFilter(value: Value, args: Arguments): Value {
 
 function indent(value: Value, args: Arguments): Value {
   const { width, first, blank } = bind('indent', args, { width: 4, first: false, blank: false });
-  const indention = textOf(width) ?? ' '.repeat(requireInteger('width', width));
+  const indention = textOf(width) ?? blanks(requireInteger('width', width));
   const [head = '', ...rest] = splitLines(`${requireText('the text to indent', value)}\n`);
+  spendText(rest.length * indention.length);
   const lines = rest.map((line) => (line !== '' || isTrue(blank) ? indention + line : line));
-  return (isTrue(first) ? indention : '') + [head, ...lines].join('\n');
+  return (isTrue(first) ? indention : '') + joinTexts([head, ...lines], '\n');
+}
+
+function blanks(count: number): string {
+  spendText(Math.max(0, count));
+  return ' '.repeat(Math.max(0, count));
 }
 
 function toJson(value: Value, args: Arguments): string {
   const options = bind('tojson', args, { ensure_ascii: false, indent: null, separators: null, sort_keys: false });
-  const indention =
-    options.indent === null ? null : (textOf(options.indent) ?? ' '.repeat(Math.max(0, requireInteger('indent', options.indent))));
+  const indention = options.indent === null ? null : (textOf(options.indent) ?? blanks(requireInteger('indent', options.indent)));
   const { separators } = options;
   const pair = separators instanceof Tuple ? separators.items : separators !== null && isList(separators) ? separators : null;
   if (separators !== null && pair?.length !== 2) throw new TemplateError('separators must be a pair of strings');
@@ -120,9 +126,13 @@ function toFloat(value: Value, args: Arguments): Value {
   return number === null ? fallback : new Float(number);
 }
 
+/** Beyond any number's; the pattern below takes time by the square of the length. */
+const MAX_NUMBER_LENGTH = 1000;
+
 /** `float(text)` in the spellings that Python takes, or null. */
 function readNumber(value: Value): number | null {
   const text = trim(textOf(value) ?? '', null);
+  if (text.length > MAX_NUMBER_LENGTH) throw new TemplateError('a number with so many digits is not supported');
   if (/^[+-]?(?:inf|infinity|nan)$/i.test(text)) throw new TemplateError(`the number ${text} is not supported`);
   return /^[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && !/_(?!\d)/.test(text) ? Number(text.replaceAll('_', '')) : null;
 }

@@ -5,6 +5,7 @@ import { TemplateError } from './errors.ts';
 import type { Filter } from './filter.ts';
 import { applyBinary } from './operators.ts';
 import { str } from './print.ts';
+import { joinTexts } from './python-text.ts';
 import { testNamed } from './tests.ts';
 import {
   type Arguments,
@@ -21,6 +22,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spend } from './work.ts';
 
 export const SEQUENCE_FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
   ['list', (value) => [...itemsOf(value)]],
@@ -58,7 +60,7 @@ function items(value: Value): Value {
 
 function join(value: Value, args: Arguments): string {
   const { d, attribute } = bind('join', args, { d: '', attribute: null });
-  return itemsOf(value).map(attributeGetter(attribute)).map(str).join(str(d));
+  return joinTexts(itemsOf(value).map(attributeGetter(attribute)).map(str), str(d));
 }
 
 function sum(value: Value, args: Arguments): Value {
@@ -126,6 +128,7 @@ function batch(value: Value, args: Arguments): Value {
   const rows: Value[][] = [];
   for (let at = 0; at < all.length; at += size) rows.push(all.slice(at, at + size));
   const last = rows.at(-1);
+  if (fill_with !== null && last !== undefined) spend(size - last.length);
   while (fill_with !== null && last !== undefined && last.length < size) last.push(fill_with);
   return new OneShot(rows);
 }
@@ -159,8 +162,10 @@ function attributeGetter(attribute: Value, fallback: Value = null): (item: Value
       : requireText('the attribute', attribute)
           .split('.')
           .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  spend(parts.length);
   return (item) =>
     parts.reduce<Value>((value, part) => {
+      spend(1);
       const next = itemOf(value, part);
       return next instanceof Undefined && fallback !== null ? fallback : next;
     }, item);

@@ -2,8 +2,21 @@
 import { bind, requireInteger, requireText } from './arguments.ts';
 import { TemplateError } from './errors.ts';
 import { formatBraces } from './format.ts';
-import { capitalize, isSpace, replace, split, splitFromEnd, splitLines, titleCase, trim, trimEnd, trimStart } from './python-text.ts';
+import {
+  capitalize,
+  isSpace,
+  joinTexts,
+  replace,
+  split,
+  splitFromEnd,
+  splitLines,
+  titleCase,
+  trim,
+  trimEnd,
+  trimStart,
+} from './python-text.ts';
 import { type Arguments, Callable, itemsOf, Tuple, type Value } from './values.ts';
+import { spendText } from './work.ts';
 
 type Method = (text: string, args: Arguments) => Value;
 
@@ -13,6 +26,7 @@ export function stringMethod(text: string, name: string): Callable | undefined {
   if (method !== undefined) {
     return new Callable(name, (args) => {
       if (args.keyword.size > 0 && !WITH_KEYWORDS.has(name)) throw new TemplateError(`str.${name} takes no keyword arguments`);
+      spendText(4 * text.length);
       return method(text, args);
     });
   }
@@ -90,6 +104,7 @@ const padding =
     const { width, fillchar } = bind('ljust, rjust or center', args, { width: undefined, fillchar: ' ' });
     const fill = requireText('the fill character', fillchar);
     const [before, after] = place(Math.max(0, requireInteger('width', width) - [...text].length));
+    spendText((before + after) * fill.length);
     return fill.repeat(before) + text + fill.repeat(after);
   };
 
@@ -121,10 +136,13 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['replace', replaceMethod],
   [
     'join',
-    (text, args) =>
-      itemsOf(bind('join', args, { iterable: undefined }).iterable)
-        .map((item) => requireText('what is joined', item))
-        .join(text),
+    (text, args) => {
+      const items = itemsOf(bind('join', args, { iterable: undefined }).iterable);
+      return joinTexts(
+        items.map((item) => requireText('what is joined', item)),
+        text,
+      );
+    },
   ],
   ['ljust', padding((missing) => [0, missing])],
   ['rjust', padding((missing) => [missing, 0])],
@@ -158,6 +176,7 @@ function replaceMethod(text: string, args: Arguments): string {
 function zeroFill(text: string, args: Arguments): string {
   const missing = requireInteger('width', bind('zfill', args, { width: undefined }).width) - [...text].length;
   const sign = /^[-+]/.test(text) ? text[0]! : '';
+  spendText(Math.max(0, missing));
   return missing <= 0 ? text : sign + '0'.repeat(missing) + text.slice(sign.length);
 }
 

@@ -8,13 +8,21 @@ import { render, Scope } from './evaluator.ts';
 import { globalScope } from './globals.ts';
 import { parse } from './parser.ts';
 import { fromJson } from './values.ts';
+import { withWorkLimit } from './work.ts';
+
+export interface TemplateOptions {
+  /** Units of work (work.ts) that one render may do; no limit unless given. */
+  readonly maxWork?: number;
+}
 
 export class Template {
   readonly #body: Body;
+  readonly #maxWork: number;
 
   /** @throws TemplateError naming the line where the source cannot be read. */
-  constructor(source: string) {
-    this.#body = parse(source);
+  constructor(source: string, { maxWork = Number.POSITIVE_INFINITY }: TemplateOptions = {}) {
+    this.#body = read(source);
+    this.#maxWork = maxWork;
   }
 
   /**
@@ -26,10 +34,19 @@ export class Template {
     const scope = new Scope(globalScope(now));
     for (const [name, value] of Object.entries(variables)) if (value !== undefined) scope.set(name, fromJson(value));
     try {
-      return render(this.#body, scope);
+      return withWorkLimit(this.#maxWork, () => render(this.#body, scope));
     } catch (error) {
       if (error instanceof RangeError) throw new TemplateError('the template recurses too deeply or writes too much', { cause: error });
       throw error;
     }
+  }
+}
+
+function read(source: string): Body {
+  try {
+    return parse(source);
+  } catch (error) {
+    if (error instanceof RangeError) throw new TemplateError('the template is nested too deeply', { cause: error });
+    throw error;
   }
 }

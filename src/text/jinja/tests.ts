@@ -20,6 +20,7 @@ import {
   Undefined,
   type Value,
 } from './values.ts';
+import { spendText } from './work.ts';
 
 export type Test = (value: Value, args: Arguments) => boolean;
 
@@ -34,6 +35,7 @@ const plain =
   (check: (value: Value) => boolean): Test =>
   (value, args) => {
     bind('the test', args, {});
+    spendText(4 * (textOf(value)?.length ?? 0));
     return check(value);
   };
 

@@ -4,6 +4,7 @@
  */
 import { TemplateError } from './errors.ts';
 import { compareText } from './python-text.ts';
+import { spend, spendText } from './work.ts';
 
 /** An int is a JavaScript number that is a safe integer; a float is a Float. */
 export type Value =
@@ -57,6 +58,7 @@ export class Range {
   }
   get items(): number[] {
     const length = Math.max(0, Math.ceil((this.stop - this.start) / this.step));
+    spend(length);
     return Array.from({ length }, (_, i) => this.start + i * this.step);
   }
 }
@@ -67,6 +69,7 @@ export class DictView {
   readonly items: readonly Value[];
   constructor(kind: 'items' | 'keys' | 'values', dict: Dict) {
     this.kind = kind;
+    spend(dict.size);
     this.items = kind === 'keys' ? [...dict.keys()] : kind === 'values' ? [...dict.values()] : [...dict].map((pair) => new Tuple(pair));
   }
 }
@@ -192,13 +195,19 @@ export function textOf(value: Value): string | null {
 /** The items that `for x in value` sees. */
 export function itemsOf(value: Value): readonly Value[] {
   const text = textOf(value);
-  if (text !== null) return [...text];
-  if (isList(value)) return value;
-  if (value instanceof Tuple || value instanceof Range || value instanceof DictView) return value.items;
-  if (isDict(value)) return [...value.keys()];
-  if (value instanceof OneShot) return value.take();
+  if (text !== null) return paid([...text]);
+  if (isList(value)) return paid(value);
+  if (value instanceof Tuple || value instanceof Range || value instanceof DictView) return paid(value.items);
+  if (isDict(value)) return paid([...value.keys()]);
+  if (value instanceof OneShot) return paid(value.take());
   if (value instanceof Undefined) return [];
   throw new TemplateError(`'${typeName(value)}' object is not iterable`);
+}
+
+/** Whoever asks for all items looks at all of them. */
+function paid(items: readonly Value[]): readonly Value[] {
+  spend(items.length);
+  return items;
 }
 
 /** `len(value)`; strings count code points. */
@@ -211,9 +220,11 @@ export function lengthOf(value: Value): number {
 
 /** `a == b` */
 export function areEqual(a: Value, b: Value): boolean {
+  spend(1);
   const [x, y] = [numberOf(a), numberOf(b)];
   if (x !== null && y !== null) return x === y;
   const [s, t] = [textOf(a), textOf(b)];
+  spendText(Math.min(s?.length ?? 0, t?.length ?? 0));
   if (s !== null && t !== null) return s === t;
   if (isList(a) && isList(b)) return areAllEqual(a, b);
   if (a instanceof Tuple && b instanceof Tuple) return areAllEqual(a.items, b.items);
@@ -228,9 +239,11 @@ function areAllEqual(a: readonly Value[], b: readonly Value[]): boolean {
 
 /** Negative, 0 or positive. @throws TemplateError for types that Python does not order. */
 export function compare(a: Value, b: Value): number {
+  spend(1);
   const [x, y] = [numberOf(a), numberOf(b)];
   if (x !== null && y !== null) return x - y;
   const [s, t] = [textOf(a), textOf(b)];
+  spendText(Math.min(s?.length ?? 0, t?.length ?? 0));
   if (s !== null && t !== null) return compareText(s, t);
   const [left, right] = isList(a) && isList(b) ? [a, b] : a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : [null, null];
   if (left === null) throw new TemplateError(`cannot order ${typeName(a)} and ${typeName(b)}`);
