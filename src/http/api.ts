@@ -8,6 +8,8 @@ import { corsHeaders } from './cors.ts';
 import { errorReply, MethodNotAllowedError, statusOf } from './error-reply.ts';
 import { health, live, ready } from './health.ts';
 import type { HttpReply, HttpRequest } from './http-message.ts';
+import { isMessagesPath, MESSAGES_PATH, messageErrorReply } from './messages/message-error.ts';
+import { messages } from './messages/messages.ts';
 import { metricsText } from './metrics-route.ts';
 import { listModels, MODELS_PATH, retrieveModel } from './models.ts';
 import { load, root, versionInfo } from './root.ts';
@@ -47,6 +49,7 @@ export function createApi({ edge: { apiKeyDigests, allowedOrigins = null } = {},
   const routes: Routes = {
     '/v1/chat/completions': { POST: chatCompletions(services) },
     '/v1/completions': { POST: completions(services) },
+    [MESSAGES_PATH]: { POST: messages(services) },
     [MODELS_PATH]: { GET: listModels(services) },
     [`${MODELS_PATH}/*`]: { GET: retrieveModel(services) },
     '/health': { GET: health(services) },
@@ -81,8 +84,10 @@ async function handle(services: Services, edge: Edge, request: HttpRequest): Pro
   // Who left is told nothing; nginx's number for that keeps it out of the server's own failures.
   if (typeof reply.body === 'string') context.observe(request.signal.aborted ? CLIENT_CLOSED_REQUEST : reply.status);
   const isDraining = services.generator.readiness().state === 'draining';
+  const requestId = headerSafe(context.requestId);
   const headers = {
-    'x-request-id': headerSafe(context.requestId),
+    'x-request-id': requestId,
+    ...(isMessagesPath(request.path) && { 'request-id': requestId }),
     ...corsHeaders(edge.allowedOrigins, request, reply),
     ...reply.headers,
     ...(isDraining && { connection: 'close' }),
@@ -102,7 +107,7 @@ async function answer(services: Services, { routes, keys }: Edge, request: HttpR
     return await handler(request, context);
   } catch (error) {
     logFailure(services, request, context, error);
-    const reply = errorReply(error);
+    const reply = isMessagesPath(request.path) ? messageErrorReply(error, context.requestId) : errorReply(error);
     return error instanceof MethodNotAllowedError ? { ...reply, headers: { ...reply.headers, allow: error.allow } } : reply;
   }
 }
@@ -120,8 +125,10 @@ function logFailure({ logger }: Services, request: HttpRequest, { requestId, rou
   }
 }
 
+const GENERATIONS: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions', MESSAGES_PATH]);
+
 function isGeneration(route: string): boolean {
-  return route === '/v1/chat/completions' || route === '/v1/completions';
+  return GENERATIONS.has(route);
 }
 
 /** Metric labels are a closed set, whatever a scanner sends. */

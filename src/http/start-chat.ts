@@ -17,6 +17,7 @@ export interface ChatRun {
 
 /**
  * @param fields a body of /v1/chat/completions, parsed but not checked; `null` means absent.
+ * @param dialectId the run's id where the dialect has its own form; absent = `chatcmpl-…`.
  * @throws TroupeError for a wrong field (`param` names it), or when the request was refused.
  */
 export async function startChat(
@@ -24,6 +25,7 @@ export async function startChat(
   fields: Readonly<Record<string, unknown>>,
   http: Pick<HttpRequest, 'signal'>,
   context: RequestContext,
+  dialectId?: string,
 ): Promise<ChatRun> {
   const given = withoutNulls(fields);
   refuseUnsupported(given, 'chat');
@@ -31,7 +33,7 @@ export async function startChat(
   const { model } = services.generator;
   checkModelName(body.model, model);
   if (body.logprobs && !services.features.enableLogprob) throw logprobsDisabled();
-  const id = generationId('chatcmpl', body);
+  const id = dialectId ?? generationId('chatcmpl', body);
   context.nameAfter(id);
   const requests = [chatRequest(body, id, model)];
   return { run: await GenerationRun.start(services, { id, requests, stream: body.stream }, http, context), body };
