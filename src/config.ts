@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 import { QUANTIZATIONS } from './checkpoint/quantization.ts';
+import { LOGPROBS_KINDS } from './core/sampling-params.ts';
+import { earlyStopConfig } from './early-stop-config.ts';
 
 const integer = (min: number, max = Number.MAX_SAFE_INTEGER) =>
   z
@@ -130,6 +132,13 @@ export const SETTINGS = {
     value: 'TOKENS',
     doc: "Longest prompt plus output. Default: the model's own, or what the KV cache can hold.",
   }),
+  chatTemplate: setting({
+    schema: text,
+    default: null,
+    group: 'Model',
+    value: 'FILE|TEXT',
+    doc: "Jinja template for chat prompts instead of the model's: a file, or the template itself.",
+  }),
   host: setting({ schema: text, default: '127.0.0.1', group: 'Server', value: 'ADDRESS', doc: 'Address to listen on; 0.0.0.0 for all.' }),
   port: setting({
     schema: integer(0, 65535),
@@ -168,6 +177,34 @@ export const SETTINGS = {
     value: 'ORIGIN[,ORIGIN…]',
     isRepeatable: true,
     doc: "Web pages that may call the server from a browser (CORS): their origins, or * for all. Default: none but the server's own.",
+  }),
+  sslCertfile: setting({
+    schema: text,
+    default: null,
+    group: 'Server',
+    value: 'FILE',
+    doc: 'Certificate chain, PEM: serves HTTPS. A renewed file is served within seconds, without a restart. Default: none, HTTP.',
+  }),
+  sslKeyfile: setting({
+    schema: text,
+    default: null,
+    group: 'Server',
+    value: 'FILE',
+    doc: "The certificate's private key, PEM, without a passphrase. Default: in the file of --ssl-certfile.",
+  }),
+  uds: setting({
+    schema: text,
+    default: null,
+    group: 'Server',
+    value: 'PATH',
+    doc: 'Unix socket to listen on instead of --host and --port; only for this user.',
+  }),
+  maxHeaderBytes: setting({
+    schema: bytes,
+    default: 16_384,
+    group: 'Server',
+    value: 'BYTES',
+    doc: 'Largest headers of a request, together; above it 431.',
   }),
   schedulerMaxSize: setting({
     schema: integer(1),
@@ -233,6 +270,40 @@ export const SETTINGS = {
     doc: 'Threads of the engine. Default: the physical cores.',
   }),
   enableLogprob: setting({ schema: flag, default: true, group: 'Features', doc: 'Answer logprobs and top_logprobs.' }),
+  maxLogprobs: setting({
+    schema: integer(-1, 1_000_000),
+    default: 20,
+    group: 'Features',
+    value: 'N',
+    doc: 'Most alternatives a request may ask for with logprobs, top_logprobs or prompt_logprobs; -1 = no limit. Above it 400.',
+  }),
+  logprobsMode: setting({
+    schema: z.enum(LOGPROBS_KINDS, { error: `must be one of ${LOGPROBS_KINDS.join(', ')}` }),
+    default: 'raw_logprobs',
+    group: 'Features',
+    value: 'raw_logprobs|processed_logprobs|raw_logits|processed_logits',
+    doc: 'What logprobs report: of the model (raw) or after penalties, bias, bans and temperature (processed); log-softmax or plain logits.',
+  }),
+  enableEarlyStop: setting({
+    schema: flag,
+    default: false,
+    group: 'Features',
+    doc: 'End a choice whose tokens have all been nearly certain for a long time: it repeats itself.',
+  }),
+  earlyStopConfig: setting({
+    schema: earlyStopConfig,
+    default: { enable_early_stop: false, strategy: 'repetition', window_size: 3000, threshold: 0.99 },
+    group: 'Features',
+    value: 'JSON',
+    doc: 'How: {"strategy":"repetition","window_size":TOKENS,"threshold":PROBABILITY}; "enable_early_stop":true turns it on.',
+  }),
+  requestTimeout: setting({
+    schema: seconds,
+    default: 0,
+    group: 'Operation',
+    value: 'SECONDS',
+    doc: 'Deadline of requests that name none: then 408, or an error event in a stream; 0 = no limit.',
+  }),
   timeoutGracefulShutdown: setting({
     schema: seconds,
     default: 0,
@@ -290,6 +361,10 @@ type ValueOf<Name extends SettingName> = z.output<(typeof SETTINGS)[Name]['schem
 type ChosenAtStart =
   | 'apiKey'
   | 'allowedOrigins'
+  | 'sslCertfile'
+  | 'sslKeyfile'
+  | 'uds'
+  | 'chatTemplate'
   | 'model'
   | 'servedModelName'
   | 'maxModelLen'

@@ -7,9 +7,11 @@ import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import type { ChildAssignment } from './child-assignment.ts';
 import type { Epoch } from './core/ids.ts';
 import { createApi } from './http/api.ts';
-import { serveHttp } from './http/uws-server.ts';
+import { type TlsFiles, watchTlsFiles } from './http/tls-files.ts';
+import { type HttpServer, serveHttp } from './http/uws-server.ts';
+import { tlsFilesOf } from './listen-address.ts';
 import { systemClock } from './system-clock.ts';
-import { createLogger } from './telemetry/logger.ts';
+import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { ChatTemplate } from './text/chat-template.ts';
 import { Tokenizer } from './text/tokenizer.ts';
@@ -29,7 +31,8 @@ export async function runFrontend(
   const text = {
     longTexts,
     tokenizer: Tokenizer.load(plan.modelDir),
-    chatTemplate: ChatTemplate.load(plan.modelDir),
+    chatTemplate:
+      config.chatTemplate === null ? ChatTemplate.load(plan.modelDir) : ChatTemplate.ofServer(config.chatTemplate, plan.modelDir),
     maxModelLen: plan.maxModelLen,
     vocabSize: model.vocabSize,
     defaults,
@@ -64,9 +67,18 @@ export async function runFrontend(
     limits: { maxBodyBytes: config.maxBodyBytes },
     features: { enableLogprob: config.enableLogprob },
     version,
+    scheme: config.sslCertfile === null ? 'http' : 'https',
     edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins },
   });
-  const http = await serveHttp(api, { host: config.host, port, exclusive: config.workers === 1 });
+  const tls = tlsFilesOf(config);
+  const http = await serveHttp(api, {
+    host: config.host,
+    port,
+    exclusive: config.workers === 1,
+    ...(config.uds !== null && { uds: config.uds }),
+    ...(tls && { tls }),
+  });
+  if (tls) watchCertificate(tls, http, log);
 
   link.onCommand(async (command) => {
     switch (command.type) {
@@ -88,4 +100,14 @@ export async function runFrontend(
     }
   });
   link.report({ type: 'ready', facts: { port: http.port } });
+}
+
+function watchCertificate(tls: TlsFiles, http: HttpServer, log: Logger): void {
+  watchTlsFiles(tls, {
+    onRenewed: async () => {
+      await http.renewCertificate();
+      log.info({ certificate: tls.certFile }, 'certificate renewed');
+    },
+    onProblem: (reason) => log.warn({ reason }, 'the old certificate is served on'),
+  });
 }

@@ -8,9 +8,9 @@ import { type ChildSpec, createSupervisor } from './actors/supervisor.ts';
 import { CHILD_VARIABLE, type ChildAssignment } from './child-assignment.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
-import { probePort } from './free-port.ts';
 import { thisMachine } from './hardware.ts';
 import { digestOf } from './http/api-keys.ts';
+import { chooseAddress } from './listen-address.ts';
 import { preflight } from './preflight.ts';
 import { createStartupLog } from './startup-log.ts';
 import { systemClock } from './system-clock.ts';
@@ -34,15 +34,15 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
   const apiKeyDigests = (config.apiKey ?? []).map(digestOf);
   if (config.apiKey) hideApiKeys();
   const plan = preflight({ ...config, apiKey: null }, embeddedModel, process.env, thisMachine());
-  const port = await probePort(config.host, config.port);
+  const address = await chooseAddress(config);
   const logFormat = config.logFormat === 'auto' ? (process.stdout.isTTY ? 'text' : 'json') : config.logFormat;
   const logger = createLogger({ format: logFormat, level: config.logLevel, role: 'supervisor' });
   for (const warning of warnings) logger.warn(warning);
 
   const directory = mkdtempSync(join(tmpdir(), 'troupe-'));
   const startedAtSeconds = Math.floor(systemClock.now() / 1000);
-  const common = { plan, directory, port, version, logFormat, apiKeyDigests, startedAtSeconds } as const;
-  const startupLog = createStartupLog({ plan, version, address: addressOf(config.host, port), logFormat, logger });
+  const common = { plan, directory, port: address.port, version, logFormat, apiKeyDigests, startedAtSeconds } as const;
+  const startupLog = createStartupLog({ plan, version, address: address.url, curl: address.curl, logFormat, logger });
   let failure: string | null = null;
   const supervisor = createSupervisor({
     // Stopped in reverse: frontends drain first, while the engine still serves them.
@@ -70,6 +70,7 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
     return code;
   } finally {
     rmSync(directory, { recursive: true, force: true });
+    if (config.uds !== null) rmSync(config.uds, { force: true });
   }
 }
 
@@ -81,8 +82,6 @@ function hideApiKeys(): void {
 
 /** An engine has nothing to bring to an end once its frontends are gone; one that does not obey is stuck. */
 const ENGINE_STOP_DEADLINE_MS = 3000;
-/** Bytes for all headers of a request: uWebSockets.js' 4 KiB are too few for large tokens and cookies. It reads this once, when loaded. */
-const MAX_HEADERS_BYTES = 16_384;
 
 /**
  * V8's semi-space, MiB: half its default. Over ten rounds of 200 streams the memory of all processes then stays within 2 %, at the same
@@ -102,14 +101,9 @@ function child(assignment: ChildAssignment): ChildSpec {
       env: {
         [CHILD_VARIABLE]: JSON.stringify(assignment),
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-semi-space-size=${YOUNG_GENERATION_MB}`.trim(),
-        ...(assignment.role === 'frontend' && { UWS_HTTP_MAX_HEADERS_SIZE: String(MAX_HEADERS_BYTES) }),
+        // uWebSockets.js reads this once, when it is loaded.
+        ...(assignment.role === 'frontend' && { UWS_HTTP_MAX_HEADERS_SIZE: String(assignment.plan.config.maxHeaderBytes) }),
       },
     }),
   };
-}
-
-/** What a client on this machine types. */
-function addressOf(host: string, port: number): string {
-  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  return `http://${name}:${port}`;
 }

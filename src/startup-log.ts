@@ -8,6 +8,8 @@ export interface StartupLogOptions {
   readonly plan: ServePlan;
   readonly version: string;
   readonly address: string;
+  /** How a request begins at a shell: curl with what it needs, up to the path. Default: `curl ADDRESS`. */
+  readonly curl?: string;
   readonly logFormat: 'text' | 'json';
   readonly logger: Logger;
 }
@@ -104,7 +106,7 @@ class Progress {
 
 const BODY = `{"messages": [{"role": "user", "content": "Hello!"}]}`;
 
-function facts({ plan, version, address }: StartupLogOptions) {
+function facts({ plan, version, address, curl = `curl ${address}` }: StartupLogOptions) {
   const { config, threads } = plan;
   return {
     address,
@@ -122,7 +124,7 @@ function facts({ plan, version, address }: StartupLogOptions) {
     maxModelLen: plan.maxModelLen,
     maxNumSeqs: config.maxNumSeqs,
     hints: plan.hints,
-    try: `curl ${address}/v1/chat/completions -H 'Content-Type: application/json' -d '${BODY}'`,
+    try: `${curl}/v1/chat/completions -H 'Content-Type: application/json' -d '${BODY}'`,
   };
 }
 

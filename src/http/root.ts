@@ -3,13 +3,13 @@ import { jsonReply, textReply } from './http-message.ts';
 import type { Handler, Routes } from './routes.ts';
 import type { Services } from './services.ts';
 
-export function root({ generator, version }: Services, routes: () => Routes): Handler {
+export function root({ generator, version, scheme = 'http' }: Services, routes: () => Routes): Handler {
   return ({ headers }) => {
     const model = generator.model.names[0] ?? 'default';
     const endpoints = Object.entries(routes()).map(([path, methods]) => `${Object.keys(methods).join(', ')} ${path}`);
     if (headers.accept?.includes('application/json')) return jsonReply(200, { name: 'troupe', version, model, endpoints });
     const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello!' }] });
-    const curl = `curl http://${headers.host ?? '127.0.0.1:8188'}/v1/chat/completions -H 'Content-Type: application/json' -d '${body}'`;
+    const curl = `curl ${scheme}://${headers.host ?? '127.0.0.1:8188'}/v1/chat/completions -H 'Content-Type: application/json' -d '${body}'`;
     return textReply(200, [`troupe ${version}, an OpenAI-compatible server for ${model}`, '', ...endpoints, '', curl, ''].join('\n'));
   };
 }

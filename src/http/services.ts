@@ -11,11 +11,22 @@ export interface Services {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly limits: { readonly maxBodyBytes: number };
-  /** `enableLogprob`: whether log-probabilities are answered (`--enable-logprob`). */
-  readonly features: { readonly enableLogprob: boolean };
+  readonly features: Features;
   readonly version: string;
+  /** How clients reach the server; http unless told otherwise. */
+  readonly scheme?: 'http' | 'https';
   /** Ids of the generations that run now: a client may choose its own, but not one twice at a time. */
   readonly activeIds: Set<string>;
+}
+
+/** What the operator allows clients to ask for. */
+export interface Features {
+  /** Whether log-probabilities are answered (`--enable-logprob`). */
+  readonly enableLogprob: boolean;
+  /** Alternatives per token at most (`--max-logprobs`); -1 = no limit, the whole vocabulary included. */
+  readonly maxLogprobs: number;
+  /** Whether the output can be made to match a schema or grammar (`--guided-decoding-backend`). */
+  readonly guidedDecoding: boolean;
 }
 
 /** @throws TroupeError when no generation can start now. While an engine recovers, requests wait for it instead. */
@@ -24,6 +35,7 @@ export function requireServing(generator: TextGenerator): void {
   switch (readiness.state) {
     case 'ready':
     case 'recovering':
+    case 'paused':
       return;
     case 'loading':
       throw new TroupeError('model_loading', 'The model is still loading: try again in a few seconds. GET /ready says when it is there.');

@@ -4,13 +4,14 @@
  * response is never touched after it; writes outside the first callback are corked.
  */
 
-import type { HttpResponse, TemplatedApp, HttpRequest as UwsRequest, us_listen_socket } from 'uWebSockets.js';
+import type { AppOptions, HttpResponse, TemplatedApp, HttpRequest as UwsRequest, us_listen_socket } from 'uWebSockets.js';
 import { createServer } from 'node:net';
 import { StartupError } from '../core/errors.ts';
 import { describeListenError } from '../core/listen-error.ts';
 import type { Api } from './api.ts';
 import { errorReply } from './error-reply.ts';
 import type { HttpReply, HttpRequest } from './http-message.ts';
+import { checkTlsFiles, type TlsFiles } from './tls-files.ts';
 import { readBody } from './uws-body.ts';
 import { StreamWriter } from './uws-stream.ts';
 import { sendWhole } from './uws-whole.ts';
@@ -21,11 +22,20 @@ export interface ListenOptions {
   readonly port: number;
   /** Refuse a port that someone else listens on; without it, several processes may share one (SO_REUSEPORT). */
   readonly exclusive: boolean;
+  /** A Unix socket instead: its path. A file of that name is replaced. */
+  readonly uds?: string;
+  /** HTTPS instead of HTTP. */
+  readonly tls?: TlsFiles;
 }
 
 export interface HttpServer {
-  /** The real one, also when 0 was asked for. */
+  /** The real one, also when 0 was asked for; 0 for a Unix socket. */
   readonly port: number;
+  /**
+   * Listens anew with the certificate that is in the files now: new connections get it, those that are open go on with the old one.
+   * @throws StartupError when the files cannot be used or the port cannot be had; the old certificate is served on.
+   */
+  renewCertificate(): Promise<void>;
   /** From now on every reply closes its connection, so that clients find another server. New requests are still answered. */
   drain(): void;
   /** Stops listening and resolves when every reply under way has ended. A client that takes nothing for 10 s is cut. */
@@ -42,20 +52,50 @@ const CARE_INTERVAL_MS = 4000;
 
 /** @throws StartupError when the port cannot be had, saying why. */
 export async function serveHttp(api: Api, options: ListenOptions): Promise<HttpServer> {
+  const server = new UwsServer(api);
+  // A renewed certificate needs a second listener on the port beside the first, which an exclusive one does not let happen.
+  const isShared = !options.exclusive || options.tls !== undefined;
+  const port = options.exclusive && isShared && options.uds === undefined ? await requireFreePort(options) : options.port;
+  const listen = async (port: number): Promise<Listener> => {
+    const listener = await openListener({ ...options, port }, isShared);
+    server.serve(listener.app);
+    return listener;
+  };
+  return server.listening(await listen(port), listen);
+}
+
+interface Listener {
+  readonly app: App;
+  readonly port: number;
+  stop(): void;
+}
+
+async function openListener(options: ListenOptions, isShared: boolean): Promise<Listener> {
   const uws = await loadUws();
-  const app = uws.App();
-  const server = new UwsServer(app, api);
-  const mode = options.exclusive ? uws.LIBUS_LISTEN_EXCLUSIVE_PORT : 0;
-  const socket = await new Promise<us_listen_socket | false>((resolve) => app.listen(options.host, options.port, mode, resolve));
-  if (!socket) throw new StartupError(await whyNotListening(options));
-  return server.listening(uws.us_socket_local_port(socket), () => uws.us_listen_socket_close(socket));
+  if (options.tls) checkTlsFiles(options.tls);
+  const app = options.tls ? uws.SSLApp({ cert_file_name: options.tls.certFile, key_file_name: options.tls.keyFile }) : uws.App();
+  const mode = isShared ? 0 : uws.LIBUS_LISTEN_EXCLUSIVE_PORT;
+  const socket = await new Promise<us_listen_socket | false>((resolve) =>
+    options.uds === undefined ? app.listen(options.host, options.port, mode, resolve) : app.listen_unix(resolve, options.uds),
+  );
+  if (!socket)
+    throw new StartupError(options.uds === undefined ? await whyNotListening(options) : `Cannot listen on the socket ${options.uds}.`);
+  return {
+    app,
+    port: options.uds === undefined ? uws.us_socket_local_port(socket) : 0,
+    stop: () => uws.us_listen_socket_close(socket),
+  };
 }
 
 /** What the package has and its types lack: the constant, and `listen` with a host and a mode. */
 type App = Omit<TemplatedApp, 'listen'> & {
   listen(host: string, port: number, mode: number, done: (socket: us_listen_socket | false) => void): TemplatedApp;
 };
-type Uws = Omit<typeof import('uWebSockets.js'), 'App'> & { App(): App; readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number };
+type Uws = Omit<typeof import('uWebSockets.js'), 'App' | 'SSLApp'> & {
+  App(): App;
+  SSLApp(options: AppOptions): App;
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+};
 
 /** The package comes in two versions, one per range of Node's binary interface. */
 async function loadUws(): Promise<Uws> {
@@ -74,16 +114,32 @@ async function loadUws(): Promise<Uws> {
 
 /** uWebSockets.js only says no; the operating system says why. */
 async function whyNotListening({ host, port }: ListenOptions): Promise<string> {
-  const code = await new Promise<string>((resolve) => {
+  const outcome = await tryPort(host, port);
+  return describeListenError(typeof outcome === 'string' ? outcome : 'EADDRINUSE', host, port);
+}
+
+/** @returns the port itself, a free one for 0. */
+async function requireFreePort({ host, port }: ListenOptions): Promise<number> {
+  const outcome = await tryPort(host, port);
+  if (typeof outcome === 'string') throw new StartupError(describeListenError(outcome, host, port));
+  return outcome;
+}
+
+/** @returns the port that could be had, or the system's code for why not. */
+function tryPort(host: string, port: number): Promise<number | string> {
+  return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve('EADDRINUSE')));
+    probe.listen({ host, port, exclusive: true }, () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : port));
+    });
   });
-  return describeListenError(code, host, port);
 }
 
 class UwsServer {
-  readonly #app: App;
+  /** One per certificate: an app keeps the one that it was made with. */
+  readonly #apps: App[] = [];
   readonly #api: Api;
   readonly #streams = new Set<StreamWriter>();
   readonly #care: NodeJS.Timeout;
@@ -92,29 +148,40 @@ class UwsServer {
   #isClosing = false;
   #onIdle: (() => void) | null = null;
 
-  constructor(app: App, api: Api) {
-    this.#app = app;
+  constructor(api: Api) {
     this.#api = api;
-    app.any('/*', (response, request) => this.#receive(response, request));
     this.#care = setInterval(() => {
       for (const stream of this.#streams) stream.care(this.#isClosing);
     }, CARE_INTERVAL_MS);
     this.#care.unref();
   }
 
-  listening(port: number, stopListening: () => void): HttpServer {
-    let isListening = true;
+  /** Answers what comes to this app. */
+  serve(app: App): void {
+    app.any('/*', (response, request) => this.#receive(response, request));
+    this.#apps.push(app);
+  }
+
+  listening(first: Listener, listen: (port: number) => Promise<Listener>): HttpServer {
+    let listener: Listener | null = first;
     const stop = () => {
-      if (isListening) stopListening();
-      isListening = false;
+      listener?.stop();
+      listener = null;
     };
     const closeNow = () => {
       stop();
       clearInterval(this.#care);
-      this.#app.close();
+      for (const app of this.#apps) app.close();
     };
     return {
-      port,
+      port: first.port,
+      renewCertificate: async () => {
+        const next = await listen(first.port);
+        const isStopped = listener === null;
+        stop();
+        if (isStopped) next.stop();
+        else listener = next;
+      },
       drain: () => {
         this.#isDraining = true;
       },

@@ -1,7 +1,7 @@
 /** The API on a real socket, closed with the test. */
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
-import { type HttpServer, serveHttp } from '../../src/http/uws-server.ts';
+import { type HttpServer, type ListenOptions, serveHttp } from '../../src/http/uws-server.ts';
 import { type TestApi, type TestApiOptions, testApi } from './api-client.ts';
 
 export interface TestServer extends TestApi {
@@ -9,11 +9,15 @@ export interface TestServer extends TestApi {
   readonly url: string;
 }
 
-export async function startHttpServer(t: TestContext, options: TestApiOptions = {}): Promise<TestServer> {
+export async function startHttpServer(
+  t: TestContext,
+  options: TestApiOptions = {},
+  listen: Partial<ListenOptions> = {},
+): Promise<TestServer> {
   const parts = testApi(options);
-  const server = await serveHttp(parts.api, { host: '127.0.0.1', port: 0, exclusive: true });
+  const server = await serveHttp(parts.api, { host: '127.0.0.1', port: 0, exclusive: true, ...listen });
   t.after(() => server.closeNow());
-  return { ...parts, server, url: `http://127.0.0.1:${server.port}` };
+  return { ...parts, server, url: `${listen.tls ? 'https' : 'http'}://127.0.0.1:${server.port}` };
 }
 
 /** A connection without a client library. */

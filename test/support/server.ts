@@ -53,7 +53,8 @@ export class Server {
 
   async ready(): Promise<this> {
     await this.listening();
-    while ((await this.status('/ready')) !== 200) await this.tick('waiting for /ready');
+    if (!this.url.startsWith('http:')) await this.logged('serving');
+    else while ((await this.status('/ready')) !== 200) await this.tick('waiting for /ready');
     return this;
   }
 
