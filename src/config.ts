@@ -281,8 +281,8 @@ export const SETTINGS = {
     schema: z.enum(LOGPROBS_KINDS, { error: `must be one of ${LOGPROBS_KINDS.join(', ')}` }),
     default: 'raw_logprobs',
     group: 'Features',
-    value: 'raw_logprobs|processed_logprobs|raw_logits|processed_logits',
-    doc: 'What logprobs report: of the model (raw) or after penalties, bias, bans and temperature (processed); log-softmax or plain logits.',
+    value: 'MODE',
+    doc: 'What logprobs report: raw_logprobs (of the model), processed_logprobs (after penalties, bias, bans and temperature), raw_logits or processed_logits.',
   }),
   enableEarlyStop: setting({
     schema: flag,

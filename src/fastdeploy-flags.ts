@@ -102,17 +102,12 @@ export interface UnavailableFlag {
 export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
   tokenizer: { hasValue: true },
   revision: { hasValue: true, neutral: ['default', 'main'] },
-  'chat-template': { hasValue: true },
   ips: { hasValue: true },
   'data-parallel-size': { hasValue: true, neutral: ['1'] },
-  'max-logprobs': { hasValue: true, neutral: ['20'] },
-  'logprobs-mode': { hasValue: true, neutral: ['raw_logprobs'] },
   'logits-processors': { hasValue: true },
   'reasoning-parser': { hasValue: true },
   'tool-call-parser': { hasValue: true },
   'tool-parser-plugin': { hasValue: true },
   'speculative-config': { hasValue: true, neutral: ['{}'] },
   'guided-decoding-backend': { hasValue: true, neutral: ['off', 'auto'] },
-  'enable-early-stop': { hasValue: false, neutral: ['false'] },
-  'early-stop-config': { hasValue: true, neutral: ['{}'] },
 };

@@ -8,7 +8,7 @@ export function helpText(version: string): string {
   for (const name of SETTING_NAMES) {
     const setting = SETTINGS[name];
     const flag = isSwitch(name) ? `--[no-]${flagOf(name)}` : `--${flagOf(name)} ${'value' in setting ? setting.value : ''}`;
-    const fallback = setting.default === null || isSwitch(name) ? '' : ` Default: ${String(setting.default)}.`;
+    const fallback = setting.default === null || isSwitch(name) ? '' : ` Default: ${shown(setting.default)}.`;
     const state = isSwitch(name) ? ` Default: ${setting.default ? 'on' : 'off'}.` : '';
     const lines = groups.get(setting.group) ?? [];
     lines.push(`  ${flag.trimEnd()}\n${wrapped(`${setting.doc}${fallback}${state}`, 6)}`);
@@ -28,6 +28,8 @@ Other
 ${wrapped(`Each flag is also an environment variable, e.g. ${variableOf('maxModelLen')}; flags win over it, and it wins over files.`, 0)}
 `;
 }
+
+const shown = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value).replaceAll(',', ', ') : String(value));
 
 /** Lines of at most 80 columns; a word that is longer has a line of its own. */
 function wrapped(paragraph: string, indent: number): string {

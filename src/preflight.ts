@@ -2,12 +2,14 @@
  * Everything that can be known before a process is started: the model and its files, what it needs and what the machine has.
  * Whatever cannot work ends here with one line.
  */
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import { QUANTIZATIONS } from './checkpoint/quantization.ts';
 import { resolveModel } from './checkpoint/resolve.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
 import type { Machine, ThreadChoice } from './hardware.ts';
+import { ChatTemplate } from './text/chat-template.ts';
 
 /** The settings with everything chosen that was left open, and what the start-up lines say about it. */
 export interface ServePlan {
@@ -48,9 +50,10 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
   const weightBytes = checkModelFits(config, checkpoint, machine.availableBytes);
   const free = machine.availableBytes - weightBytes - OVERHEAD_BYTES;
   const { maxModelLen, kvCacheMemoryBytes, kvCacheTokens } = chooseKvCache(config, checkpoint.kvBytesPerToken, limit, free);
+  const chatTemplate = config.chatTemplate === null ? null : readChatTemplate(config.chatTemplate, dir);
   const threads = config.threads === null ? machine.threads : { threads: config.threads, why: '--threads' };
   return {
-    config: { ...config, maxModelLen, kvCacheMemoryBytes, threads: threads.threads },
+    config: { ...config, chatTemplate, maxModelLen, kvCacheMemoryBytes, threads: threads.threads },
     modelDir: dir,
     modelNames: config.servedModelName ?? [name],
     isNameChecked: config.servedModelName !== null,
@@ -63,6 +66,15 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
     kvCacheTokens,
     hints: quantisationHints(config, checkpoint),
   };
+}
+
+/** The template's text: of the file of that name, or what was given itself, which then holds Jinja. */
+function readChatTemplate(given: string, modelDir: string): string {
+  const isFile = existsSync(given) && statSync(given).isFile();
+  if (!isFile && !/[{}\n]/.test(given)) throw new StartupError(`--chat-template ${given} is no file, and no Jinja template either.`);
+  const source = isFile ? readFileSync(given, 'utf8') : given;
+  ChatTemplate.ofServer(source, modelDir);
+  return source;
 }
 
 type Checkpoint = ReturnType<typeof inspectCheckpoint>;

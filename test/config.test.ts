@@ -91,31 +91,23 @@ test("FastDeploy's scheduler and fallback flags are accepted with their values",
 });
 
 test('flags that would change the answers and cannot yet are refused by name, without telling their value', () => {
-  const valued = ['ips', 'data-parallel-size', 'max-logprobs', 'logprobs-mode', 'reasoning-parser', 'tool-call-parser']
-    .concat(['tool-parser-plugin', 'chat-template', 'speculative-config', 'guided-decoding-backend', 'early-stop-config'])
+  const valued = ['ips', 'data-parallel-size', 'reasoning-parser', 'tool-call-parser']
+    .concat(['tool-parser-plugin', 'speculative-config', 'guided-decoding-backend'])
     .concat(['logits-processors', 'tokenizer', 'revision']);
   for (const flag of valued) {
     refuses([`--${flag}`, 's3cret'], new RegExp(`^(?!.*s3cret)--${flag} is not available in this version.*`));
     refuses([`--${flag}`], new RegExp(`--${flag} needs a value`));
   }
-  refuses(['--enable-early-stop'], /^--enable-early-stop is not available in this version; please start without it\.$/);
   refuses(['--data_parallel_size', '2'], /^--data-parallel-size is not available in this version, except as --data-parallel-size 1;/);
 });
 
 test('their neutral values are accepted with a warning', () => {
-  const { warnings } = read([
-    ...['--data-parallel-size', '1', '--guided-decoding-backend', 'off', '--guided-decoding-backend', 'auto'],
-    ...['--max-logprobs=20', '--no-enable-early-stop'],
-  ]);
+  const { warnings } = read([...['--data-parallel-size', '1', '--guided-decoding-backend', 'off', '--guided-decoding-backend', 'auto']]);
   assert.deepEqual(
     warnings,
-    [
-      'data-parallel-size 1',
-      'guided-decoding-backend off',
-      'guided-decoding-backend auto',
-      'max-logprobs 20',
-      'enable-early-stop false',
-    ].map((flag) => `--${flag} changes nothing in this version and is ignored.`),
+    ['data-parallel-size 1', 'guided-decoding-backend off', 'guided-decoding-backend auto'].map(
+      (flag) => `--${flag} changes nothing in this version and is ignored.`,
+    ),
   );
 });
 
@@ -171,4 +163,12 @@ test('origins are read as a list with commas or, as for vLLM, in JSON', () => {
   assert.deepEqual(read(['--allowed-origins', '["https://a.example", "http://localhost:3000"]']).config.allowedOrigins, wanted);
   assert.deepEqual(read(['--allowed-origins', '["*"]']).config.allowedOrigins, ['*']);
   refuses(['--allowed-origins', 'a.example'], /--allowed-origins must be \* or origins such as/);
+});
+
+test('the early stop is configured in JSON, by flag, or as an object in a file', () => {
+  const { config } = read(['--early-stop-config', '{"enable_early_stop":true,"window_size":100,"threshold":0.9}']);
+  assert.deepEqual(config.earlyStopConfig, { enable_early_stop: true, strategy: 'repetition', window_size: 100, threshold: 0.9 });
+  assert.deepEqual(read(['--enable-early-stop']).config.earlyStopConfig.window_size, 3000);
+  for (const wrong of ['{"window_size":0}', '{"threshold":2}', '{"strategy":"guess"}', '{"window":3}', 'three', '[1]'])
+    refuses(['--early-stop-config', wrong], /--early-stop-config must be a JSON object/);
 });

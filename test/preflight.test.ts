@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readConfig } from '../src/config-sources.ts';
@@ -70,4 +71,14 @@ test('a big model gets a hint at wint8 with both sizes, a small or a quantised o
 test("the machine's threads hold unless the flag says otherwise", (t) => {
   assert.deepEqual(plan(t, 64, 1024 * MIB).threads, { threads: 3, why: 'three of them' });
   assert.deepEqual(plan(t, 64, 1024 * MIB, ['--threads', '2']).threads, { threads: 2, why: '--threads' });
+});
+
+test('a chat template is taken from a file or from the flag itself, and one that cannot be read is refused', (t) => {
+  const file = join(temporaryFolder(t), 'template.jinja');
+  writeFileSync(file, '{{ messages[0].content }}!');
+  const template = (given: string): string | null => plan(t, 64, 1024 * MIB, ['--chat-template', given]).config.chatTemplate;
+  assert.equal(template(file), '{{ messages[0].content }}!');
+  assert.equal(template('{{ bos_token }}'), '{{ bos_token }}');
+  refuses(() => template('nowhere.jinja'), [/--chat-template nowhere\.jinja is no file/]);
+  refuses(() => template('{% for'), [/--chat-template: line 1: /]);
 });

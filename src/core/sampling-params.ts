@@ -37,8 +37,17 @@ export interface SamplingParams {
   readonly thinking: ThinkingLimits | null;
 }
 
-/** Which distribution a token's log-probability is of; FastDeploy's two switches. Neither = the log-softmax of the untouched logits. */
+/**
+ * What is reported (`--logprobs-mode`): of the untouched logits (raw), or of the logits after penalties, bias, bans and temperature
+ * (processed); their log-softmax, or the logits themselves.
+ */
+export const LOGPROBS_KINDS = ['raw_logprobs', 'processed_logprobs', 'raw_logits', 'processed_logits'] as const;
+export type LogprobsKind = (typeof LOGPROBS_KINDS)[number];
+
+/** Which distribution a token's log-probability is of; FastDeploy's two switches. Neither = what `kind` says. */
 export interface LogprobsMode {
+  /** The server's; `raw_logprobs` where it is absent. */
+  readonly kind?: LogprobsKind;
   /** Divide the logits by the temperature first. */
   readonly tempScaled: boolean;
   /** Renormalise within the top_p set. */
