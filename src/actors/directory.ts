@@ -21,6 +21,8 @@ export interface EngineEntry extends EngineRef {
   readonly reason: string | null;
   readonly load: EngineBeat['load'];
   readonly counters: EngineBeat['counters'];
+  /** Of the last pause that has taken effect in it. */
+  readonly pauseRevision: number;
   /** Requests this frontend gave it since its last beat. */
   numSentSinceBeat: number;
 }
@@ -103,6 +105,7 @@ export class Directory {
       reason,
       load,
       counters,
+      pauseRevision: beat.pause?.revision ?? 0,
       numSentSinceBeat: 0,
     });
     this.#watch.heard(id);
@@ -149,6 +152,11 @@ export class Directory {
     });
   }
 
+  /** Something else changed that a waiting request may have waited for. */
+  wake(): void {
+    for (const wake of [...this.#waiters]) wake();
+  }
+
   #lose(engine: EngineEntry, reason: string): void {
     this.#engines.delete(engine.id);
     this.#watch.forget(engine.id);
@@ -159,6 +167,6 @@ export class Directory {
 
   #changed(): void {
     this.#options.onChanged?.(this);
-    for (const wake of [...this.#waiters]) wake();
+    this.wake();
   }
 }

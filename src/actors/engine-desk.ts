@@ -14,6 +14,7 @@ import {
   type EngineState,
   type FrontendBeat,
   type Nack,
+  type PauseMark,
   PROTOCOL_VERSION,
   type ReplayRequest,
 } from '../transport/messages.ts';
@@ -22,6 +23,7 @@ import type { IncomingMessage, Subscription, Transport } from '../transport/tran
 import { BeatWatch } from './beat-watch.ts';
 import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
 import type { Log } from './log.ts';
+import { isFrozen, PauseRegister } from './pause-register.ts';
 import type { ToRank, Turn } from './rank-port.ts';
 
 export interface EngineDeskOptions {
@@ -63,6 +65,9 @@ export class EngineDesk {
   readonly #options: EngineDeskOptions;
   readonly #sessions = new FrontendSessions();
   readonly #watch: BeatWatch;
+  readonly #pause = new PauseRegister();
+  /** Of the pause that has taken effect in the rank; beats tell no later one. */
+  #freezeRevision = 0;
   readonly #subscriptions: Subscription[];
   readonly #pendingAdds = new Map<number, PendingAdd>();
   readonly #pendingTags = new Map<string, number>();
@@ -107,6 +112,8 @@ export class EngineDesk {
     if (this.#isClosed) return;
     this.#stats = turn.stats;
     this.#stepId = turn.stepId;
+    const isConfirmed = (turn.freezeRevision ?? 0) > this.#freezeRevision;
+    this.#freezeRevision = turn.freezeRevision ?? this.#freezeRevision;
     for (const error of turn.errors) this.#options.log.error({ engine: this.#options.engineId }, error);
     for (const { tag, result } of turn.answers) this.#answerAdd(tag, result);
     for (const [session, entries] of this.#sessions.distribute(turn.outputs)) {
@@ -124,6 +131,7 @@ export class EngineDesk {
       if (session.isGone && session.running.size === 0) session.ring.clear();
     }
     if (this.#sessions.numRunning === 0) this.#options.onQuieter();
+    if (isConfirmed) this.beat();
   }
 
   /** To be called every `beatMs`: looks for silent frontends, then says how things are. */
@@ -244,12 +252,19 @@ export class EngineDesk {
     const session = this.#sessionOf(beat.frontendId, beat.frontendEpoch);
     if (!session) return;
     session.peerId = beat.peerId;
+    this.#heardOfPause(beat.pause);
     const { engineId, epoch } = this.#options;
     for (const ack of beat.acks) {
       if (ack.engineId !== engineId || ack.engineEpoch[0] !== epoch[0] || ack.engineEpoch[1] !== epoch[1]) continue;
       session.ring.acknowledge(ack.frameSeq);
       if (session.ring.isEmpty) this.#options.onQuieter();
     }
+  }
+
+  #heardOfPause(mark: PauseMark | undefined): void {
+    if (!this.#pause.adopt(mark)) return;
+    const { revision } = this.#pause.mark;
+    this.#options.postToRank({ type: 'freeze', isFrozen: isFrozen(this.#pause.mark), revision });
   }
 
   #sessionOf(frontendId: string, epoch: Epoch): FrontendSession | null {
@@ -305,6 +320,7 @@ export class EngineDesk {
       },
       counters: stats ? countersOf(stats) : {},
       frameSeqs,
+      ...(this.#freezeRevision === this.#pause.mark.revision && this.#pause.beatField),
     };
   }
 }

@@ -16,6 +16,8 @@ interface StepReport {
 export interface SteppedEngine {
   addRequest(request: EngineRequest): AddResult;
   abort(key: string, choice?: number): void;
+  /** Frozen: nothing is computed, aborts take effect. */
+  setFrozen(isFrozen: boolean): void;
   readonly hasWork: boolean;
   step(): StepReport;
   stats(): EngineStats;
@@ -25,6 +27,7 @@ export class EngineLoop {
   readonly #engine: SteppedEngine;
   #isStopped = false;
   #stepId = 0;
+  #freezeRevision: number | null = null;
 
   constructor(engine: SteppedEngine) {
     this.#engine = engine;
@@ -45,12 +48,19 @@ export class EngineLoop {
     for (const message of inbox) {
       if (message.type === 'add') answers.push({ tag: message.tag, result: this.#add(message.request) });
       else if (message.type === 'abort') this.#engine.abort(message.key, message.choice ?? undefined);
+      else if (message.type === 'freeze') this.#freeze(message.isFrozen, message.revision);
       else this.#isStopped = true;
     }
     if (inbox.length === 0 && !this.hasWork) return null;
     const { stepId, outputs, errors } = this.hasWork ? this.#engine.step() : { stepId: this.#stepId, outputs: [], errors: [] };
     this.#stepId = stepId;
-    return { stepId, answers, outputs, errors: errors.map((error) => error.message), stats: this.#engine.stats() };
+    const turn = { stepId, answers, outputs, errors: errors.map((error) => error.message), stats: this.#engine.stats() };
+    return this.#freezeRevision === null ? turn : { ...turn, freezeRevision: this.#freezeRevision };
+  }
+
+  #freeze(isFrozen: boolean, revision: number): void {
+    this.#engine.setFrozen(isFrozen);
+    this.#freezeRevision = revision;
   }
 
   #add(request: Extract<ToRank, { type: 'add' }>['request']): AddResult {

@@ -10,6 +10,7 @@ export interface RequestObservation extends RequestTimes {
 
 export interface FrontendMetrics extends Pick<Metrics, 'setEngineLoad' | 'removeEngine' | 'countRefused' | 'countReplay'> {
   observeRequest(observation: RequestObservation): void;
+  setPaused?(isPaused: boolean): void;
 }
 
 export const noMetrics: FrontendMetrics = {

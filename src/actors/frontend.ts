@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
+import type { AbortResult, EngineFacts, Operations, PauseMode, PauseState } from '../core/operations.ts';
 import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend, encode } from '../transport/codec.ts';
 import type { EngineBeat, FrameEntry, StepFrame } from '../transport/messages.ts';
@@ -19,11 +20,13 @@ import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
 import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
 import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
 import type { Log } from './log.ts';
+import { type OperatedRequest, OperationsDesk } from './operations-desk.ts';
 import { Placement } from './placement.ts';
 import { type ModelText, prepareRequest } from './prepare-request.ts';
 import { PromptEncoder } from './prompt-encoder.ts';
 import { repeat } from './repeat.ts';
 import type { Outcome } from './request.ts';
+import type { NamedRequest } from './request-names.ts';
 import { ThroughputLog } from './throughput-log.ts';
 
 export interface FrontendOptions {
@@ -50,7 +53,7 @@ export interface FrontendOptions {
   readonly logsThroughput?: boolean;
 }
 
-export interface Frontend extends TextGenerator {
+export interface Frontend extends TextGenerator, Operations {
   /** Requests that have not ended. */
   readonly numLive: number;
   /** Refuses new requests; resolves when the running ones have ended. */
@@ -61,6 +64,8 @@ export interface Frontend extends TextGenerator {
   close(): void;
 }
 
+/** A frontend or an engine that is silent this long is gone, unless the options say otherwise. */
+const SILENCE_MS = 3000;
 const THROUGHPUT_LOG_MS = 10_000;
 
 export function createFrontend(options: FrontendOptions): Frontend {
@@ -76,6 +81,9 @@ class RunningFrontend implements Frontend {
   readonly #placement: Placement;
   readonly #ports: LiveRequestPorts;
   readonly #promptEncoder: PromptEncoder;
+  readonly #operations: OperationsDesk;
+  /** Requests whose prompt is being encoded. */
+  readonly #preparing = new Set<PreparingRequest>();
   readonly #templates: RequestTemplates;
   readonly #live = new Map<number, LiveRequest>();
   readonly #subscriptions: readonly Subscription[];
@@ -96,7 +104,7 @@ class RunningFrontend implements Frontend {
     this.#directory = new Directory({
       clock,
       beatMs,
-      silenceMs: options.engineSilenceMs ?? 3000,
+      silenceMs: options.engineSilenceMs ?? SILENCE_MS,
       onLost: (engine, reason) => this.#engineLost(engine, reason),
       onChanged: ({ isServing, lastLoss }) => this.#lifecycle.send({ type: 'engines.changed', isServing, lastLoss }),
     });
@@ -113,6 +121,15 @@ class RunningFrontend implements Frontend {
       directory: this.#directory,
       engineWaitMs: options.engineWaitMs ?? 30_000,
       maxNumWaiting: options.maxNumWaiting ?? 1024,
+      isHeld: (request) => this.#operations.holds(request.wasAccepted),
+    });
+    this.#operations = new OperationsDesk({
+      ...options,
+      beatMs,
+      silenceMs: SILENCE_MS,
+      requests: () => this.#operatedRequests(),
+      engineRevisions: () => this.#engineRevisions(),
+      onPause: (state) => this.#paused(state),
     });
     this.#ports = {
       findEngine: (request, signal) => this.#placement.findEngine(request, signal),
@@ -140,7 +157,10 @@ class RunningFrontend implements Frontend {
   }
 
   readiness(): Readiness {
-    return readinessOf(this.#lifecycle.getSnapshot());
+    const readiness = readinessOf(this.#lifecycle.getSnapshot());
+    const isOpen = readiness.state === 'ready' || readiness.state === 'recovering';
+    const { isPaused, mode } = this.#operations.pauseState;
+    return isOpen && isPaused ? { state: 'paused', reason: `An operator paused the server (mode ${mode}).` } : readiness;
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
@@ -148,7 +168,13 @@ class RunningFrontend implements Frontend {
     signal.throwIfAborted();
     this.#refuseUnlessOpen();
     const { text, clock } = this.#options;
-    const prepared = await prepareRequest(request, text, { encode: this.#promptEncoder.encode, templates: this.#templates, signal });
+    const preparing: PreparingRequest = { name: request, isCancelled: false };
+    this.#preparing.add(preparing);
+    const prepared = await prepareRequest(request, text, {
+      encode: this.#promptEncoder.encode,
+      templates: this.#templates,
+      signal,
+    }).finally(() => this.#preparing.delete(preparing));
     signal.throwIfAborted();
     this.#refuseUnlessOpen(); // a long prompt takes its time
     const live = new LiveRequest({
@@ -165,11 +191,36 @@ class RunningFrontend implements Frontend {
     const abort = (): void => live.abort();
     signal.addEventListener('abort', abort, { once: true });
     live.onEnded(() => signal.removeEventListener('abort', abort));
-    await live.start();
+    const accepted = live.start();
+    if (preparing.isCancelled) live.cancel();
+    await accepted;
     return live.generation;
   }
 
+  abortRequests(ids: readonly string[] | 'all'): Promise<AbortResult> {
+    return this.#operations.abortRequests(ids === 'all' ? null : ids);
+  }
+
+  pause(mode: PauseMode): Promise<void> {
+    return this.#operations.setPause(true, mode);
+  }
+
+  async resume(): Promise<void> {
+    const { isPaused, mode } = this.#operations.pauseState;
+    if (isPaused) await this.#operations.setPause(false, mode);
+  }
+
+  pauseState(): PauseState {
+    return this.#operations.pauseState;
+  }
+
+  engines(): readonly EngineFacts[] {
+    return [...this.#directory.engines()].map(({ id, state, fingerprint, load }) => ({ id, state, fingerprint, load }));
+  }
+
   drain(): Promise<void> {
+    // What stands still would never finish.
+    this.resume().catch((error: unknown) => this.#options.log.warn({ error: String(error) }, 'the pause outlasts the drain'));
     this.#lifecycle.send({ type: 'drain' });
     return new Promise((resolve) => {
       this.#drained.push(resolve);
@@ -184,6 +235,7 @@ class RunningFrontend implements Frontend {
   close(): void {
     this.#lifecycle.send({ type: 'close' });
     for (const live of [...this.#live.values()]) live.fail(new TroupeError('server_draining', 'The server was stopped.'));
+    this.#operations.close();
     for (const timer of this.#timers) timer.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
@@ -194,6 +246,7 @@ class RunningFrontend implements Frontend {
     switch (readiness.state) {
       case 'ready':
       case 'recovering':
+      case 'paused':
         return;
       case 'loading':
         throw this.#placement.modelLoading();
@@ -241,6 +294,7 @@ class RunningFrontend implements Frontend {
     if (this.#directory.heard(beat)) {
       this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
       this.#noticeLostFrames(beat);
+      this.#operations.heardEngine(beat.pause);
     } else this.#metrics.countRefused('stale_epoch');
   }
 
@@ -266,6 +320,7 @@ class RunningFrontend implements Frontend {
     const hit = [...this.#live.values()].filter((live) => live.assignment?.engine.key === engine.key);
     if (hit.length > 0) this.#options.log.warn({ engine: engine.id, numRequests: hit.length }, `${reason}; its requests go on elsewhere`);
     for (const live of hit) live.lose(true, reason);
+    this.#operations.look();
   }
 
   /** The engine lives, but frames it no longer holds never arrived: its requests go on from the journal. */
@@ -281,7 +336,29 @@ class RunningFrontend implements Frontend {
   #ended(live: LiveRequest, outcome: Outcome): void {
     this.#live.delete(live.slot);
     this.#metrics.observeRequest(live.observation(outcome));
+    this.#operations.look();
     this.#resolveIfDrained();
+  }
+
+  *#operatedRequests(): Generator<OperatedRequest> {
+    for (const live of this.#live.values()) {
+      yield { name: live.name, isInFlight: live.wasAccepted || live.assignment !== null, cancel: () => live.cancel() };
+    }
+    for (const preparing of this.#preparing) {
+      yield { name: preparing.name, isInFlight: false, cancel: () => void (preparing.isCancelled = true) };
+    }
+  }
+
+  *#engineRevisions(): Generator<{ readonly id: string; readonly revision: number }> {
+    for (const { id, state, pauseRevision } of this.#directory.engines())
+      if (state === 'serving' || state === 'draining') yield { id, revision: pauseRevision };
+  }
+
+  /** Engines hear of it at once, and whoever waits looks again. */
+  #paused({ isPaused }: PauseState): void {
+    this.#metrics.setPaused?.(isPaused);
+    this.#beat();
+    this.#directory.wake();
   }
 
   #resolveIfDrained(): void {
@@ -295,13 +372,17 @@ class RunningFrontend implements Frontend {
 
   #tick(): void {
     this.#directory.tick();
+    this.#operations.tick();
     this.#beat();
   }
 
   #beat(): void {
     const { frontendId, epoch, transport } = this.#options;
     const acks = this.#intake.acks();
-    transport.publish(FRONTEND_BEATS, encode({ type: 'frontendBeat', frontendId, frontendEpoch: epoch, peerId: transport.peerId, acks }));
+    transport.publish(
+      FRONTEND_BEATS,
+      encode({ type: 'frontendBeat', frontendId, frontendEpoch: epoch, peerId: transport.peerId, acks, ...this.#operations.beatField }),
+    );
   }
 
   #askReplay(engineId: string, engineEpoch: Epoch, fromFrameSeq: number): void {
@@ -318,4 +399,10 @@ class RunningFrontend implements Frontend {
   #control(engineId: string, engineEpoch: Epoch, data: Uint8Array): void {
     this.#options.transport.publish(engineControl(engineId, engineEpoch), data);
   }
+}
+
+/** Known to operators from its arrival on. */
+interface PreparingRequest {
+  readonly name: NamedRequest;
+  isCancelled: boolean;
 }

@@ -15,6 +15,7 @@ import type { RequestObservation } from './frontend-metrics.ts';
 import { type ChoiceJournal, Journal } from './journal.ts';
 import type { ModelText, PreparedRequest } from './prepare-request.ts';
 import { type Outcome, type RequestEvent, requestMachine } from './request.ts';
+import type { NamedRequest } from './request-names.ts';
 
 /** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
 const MAX_WAITING_DELTAS = 64;
@@ -68,6 +69,7 @@ export class LiveRequest {
   #settleAccepted!: { resolve: () => void; reject: (error: unknown) => void };
   readonly #handlers: (() => void)[] = [];
   #outcome: Outcome | null = null;
+  #isCancelled = false;
   #isFirstOfAttempt = true;
   #cachedTokens: number | null = null;
   #numAttempts = 0;
@@ -118,6 +120,11 @@ export class LiveRequest {
     return this.#options.slot;
   }
 
+  /** What operators call it. */
+  get name(): NamedRequest {
+    return this.#options.request;
+  }
+
   get state(): string {
     return this.#actor.getSnapshot().value as string;
   }
@@ -162,6 +169,17 @@ export class LiveRequest {
 
   abort(): void {
     this.#send({ type: 'abort' });
+  }
+
+  /** An operator ends it: its client gets what there is, with finish reason `abort`. */
+  cancel(): void {
+    if (this.#outcome) return;
+    this.#isCancelled = true;
+    this.abort();
+  }
+
+  get wasCancelled(): boolean {
+    return this.#isCancelled;
   }
 
   fail(error: TroupeError): void {
@@ -248,7 +266,8 @@ export class LiveRequest {
     if (outcome.type !== 'finished') this.#options.ports.abortAtEngine(this, null);
     if (outcome.type === 'aborted') {
       for (const choice of this.journal.choices) if (choice.finish === null) this.#endUnfinished(choice);
-      this.#settleAccepted.reject(new DOMException('The request was cancelled by its client.', 'AbortError'));
+      if (this.#isCancelled) this.#settleAccepted.resolve();
+      else this.#settleAccepted.reject(new DOMException('The request was cancelled by its client.', 'AbortError'));
     }
     if (outcome.type === 'failed') {
       this.#settleAccepted.reject(outcome.error);

@@ -24,6 +24,8 @@ export interface PlacementOptions {
   readonly engineWaitMs: number;
   /** Requests that may wait for an engine at the same time; above it 429. */
   readonly maxNumWaiting: number;
+  /** Whether this request has to wait although an engine may be there: the server is paused. */
+  readonly isHeld?: (request: LiveRequest) => boolean;
 }
 
 /** Time for one answer; then the same attempt is sent again, which the engine recognises. */
@@ -51,7 +53,7 @@ export class Placement {
     });
   }
 
-  /** Waits for a serving engine that may have this request. @throws TroupeError model_loading, queue_full, no_engine. */
+  /** Waits for a serving engine that may have this request. @throws TroupeError model_loading, queue_full, no_engine, paused. */
   async findEngine(request: LiveRequest, signal: AbortSignal): Promise<EngineRef> {
     const { directory, clock } = this.#options;
     request.waitingSince ??= clock.monotonic();
@@ -59,23 +61,26 @@ export class Placement {
     let isCounted = false;
     try {
       for (;;) {
-        const engine = this.#choose(request);
+        const isHeld = this.#options.isHeld?.(request) ?? false;
+        const engine = isHeld ? null : this.#choose(request);
         if (engine) {
           engine.numSentSinceBeat++; // counted at once: a burst chooses many times before the first is sent
           return engine;
         }
         if (!isContinued) {
           if (!directory.hasServed) throw this.modelLoading();
-          if (request.refusal) throw request.refusal;
+          if (request.refusal && !isHeld) throw request.refusal;
           if (!isCounted) {
             if (this.#numWaiting >= this.#options.maxNumWaiting) throw waitingRoomFull(this.#numWaiting);
             this.#numWaiting++;
             isCounted = true;
           }
         }
+        if (isHeld && isContinued) request.waitingSince = clock.monotonic(); // the time of a pause counts against nobody
         const leftMs = this.#options.engineWaitMs - (clock.monotonic() - request.waitingSince);
         const isWorthWaiting = isContinued && directory.isLoading;
-        if (leftMs <= 0 && !isWorthWaiting) throw noEngine(this.#options.engineWaitMs, directory.lastLoss);
+        if (leftMs <= 0 && !isWorthWaiting)
+          throw isHeld ? paused(this.#options.engineWaitMs) : noEngine(this.#options.engineWaitMs, directory.lastLoss);
         await directory.changed(leftMs > 0 ? Math.min(leftMs, EXCLUDED_MS) : EXCLUDED_MS, signal);
         signal.throwIfAborted();
       }
@@ -145,6 +150,9 @@ export class Placement {
 
 const waitingRoomFull = (numWaiting: number): TroupeError =>
   new TroupeError('queue_full', `No engine serves at the moment and ${numWaiting} requests already wait for one.`, { retryAfterMs: 1000 });
+
+const paused = (waitedMs: number): TroupeError =>
+  new TroupeError('paused', `The server is paused, and was not resumed within ${Math.round(waitedMs / 1000)} s. Please try again later.`);
 
 const noEngine = (waitedMs: number, lastLoss: string | null): TroupeError =>
   new TroupeError(

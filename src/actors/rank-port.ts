@@ -15,6 +15,8 @@ export type ToRank =
   | { readonly type: 'add'; readonly tag: number; readonly request: RankRequest }
   /** Takes effect before the next step. `choice` null = all. Unknown keys are ignored. */
   | { readonly type: 'abort'; readonly key: string; readonly choice: number | null }
+  /** Frozen: sequences stand still between two tokens; adds and aborts go on. The next turn repeats the revision. */
+  | { readonly type: 'freeze'; readonly isFrozen: boolean; readonly revision: number }
   | { readonly type: 'stop' };
 
 /** What one turn of the loop gave: at most one engine step. */
@@ -25,6 +27,8 @@ export interface Turn {
   /** Why outputs with finish `error` could not go on, for the log. */
   readonly errors: readonly string[];
   readonly stats: EngineStats;
+  /** Of the last `freeze`; absent before the first. */
+  readonly freezeRevision?: number;
 }
 
 /** What a loaded rank says about itself. */

@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'model_not_found'
   | 'model_loading'
   | 'no_engine' // no engine group became available in time
+  | 'paused' // the server stayed paused for as long as a request waits
   | 'server_draining'
   | 'queue_full'
   | 'engine_failed' // the engine died more often than this request may be continued

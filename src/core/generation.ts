@@ -72,6 +72,8 @@ export interface ToolUse {
 /** What the request said; absent fields take the model's generation_config.json, then the neutral value. */
 export interface GenerateRequest {
   readonly requestId: string;
+  /** The API request that this is a part of, when that has several prompts: an operator ends them by this id too. */
+  readonly batchId?: string | undefined;
   readonly prompt: Prompt;
   /** Number of independent choices. */
   readonly n: number;
@@ -201,7 +203,7 @@ export interface Generation {
 
 export type Readiness =
   | { readonly state: 'loading' | 'ready' }
-  | { readonly state: 'draining' | 'failed' | 'recovering'; readonly reason: string };
+  | { readonly state: 'draining' | 'failed' | 'recovering' | 'paused'; readonly reason: string };
 
 /** What /v1/models and replies say about the model. */
 export interface ModelCard {

@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { assert } from '../core/errors.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
+import type { Constraints } from './constraint.ts';
 import { KvCache } from './kv/kv-cache.ts';
 import { LiveRequests } from './live-requests.ts';
 import { uniform } from './random.ts';
@@ -40,6 +41,8 @@ export interface EngineOptions {
   /** Numerics of this engine; only equal ones share cached blocks. */
   readonly fingerprint: string;
   readonly clock: Pick<Clock, 'monotonic'>;
+  /** Grammars; absent = constrained requests end with an error. */
+  readonly constraints?: Constraints;
 }
 
 export interface StepReport {
@@ -51,6 +54,10 @@ export interface StepReport {
 }
 
 const NO_DRAFT: readonly number[] = [];
+/** How long a step waits, in all, for masks that are about to come. */
+const MASK_WAIT_MS = 2;
+/** After a late mask, a sequence runs for so many tokens only with its mask in hand: nobody waits for it again at once. */
+const LATE_TOKENS = 16;
 
 export class Engine {
   readonly #runner: ModelRunner;
@@ -65,6 +72,9 @@ export class Engine {
   /** Known tokens at which a sequence ends: the model's limit, or one more than the whole KV cache can hold. */
   readonly #maxLen: number;
   #stepId = 0;
+  /** Nothing could be scheduled: what runs waits for masks. Over when one has come, or with an add or an abort. */
+  #isHeldUp = false;
+  #isFrozen = false;
   #arrivals = 0;
   #outputs: SequenceOutput[] = [];
   #errors: SequenceError[] = [];
@@ -89,17 +99,23 @@ export class Engine {
 
   /** Whether `step` has something to do: sequences, outputs that nobody has seen, or rows to give back. */
   get hasWork(): boolean {
-    return this.#scheduler.running.length > 0 || this.#scheduler.waiting.length > 0 || this.#kv.hasPendingOps || this.#outputs.length > 0;
+    if (this.#kv.hasPendingOps || this.#outputs.length > 0) return true;
+    if (this.#isFrozen) return false;
+    if (this.#isHeldUp && this.#scheduler.running.every((sequence) => sequence.isHeldUp)) return false;
+    return this.#scheduler.running.length > 0 || this.#scheduler.waiting.length > 0;
   }
 
   /** One step: schedule, run, sample, and what came of it since the last report. @throws RunnerError: the engine cannot go on. */
   step(): StepReport {
     const startedAtMs = this.#clock.monotonic();
-    const scheduled = this.#scheduler.schedule();
+    if (!this.#isFrozen) this.#settleConstraints();
+    const scheduled = this.#isFrozen ? [] : this.#scheduler.schedule();
+    this.#isHeldUp = scheduled.length === 0;
     const kvOps = this.#kv.takeOps();
     if (scheduled.length > 0 || kvOps.length > 0) {
       const numPrefillTokens = this.#begin(scheduled, startedAtMs);
       const output = this.#runner.collect(this.#runner.submit(this.#stepInput(scheduled, kvOps)));
+      this.#waitForMasks(scheduled, output.results);
       for (let i = 0; i < scheduled.length; i++) this.#advance(scheduled[i]!, output.results[i]!);
       if (numPrefillTokens > 0) this.#load.observePrefill(numPrefillTokens, this.#clock.monotonic() - startedAtMs);
     }
@@ -113,19 +129,25 @@ export class Engine {
   /** Queues a request. Choices that are finished, or turn out to be, are not run. */
   addRequest(request: EngineRequest): AddResult {
     assert(!this.#requests.has(request.key), `request ${request.key} is added twice`);
+    this.#isHeldUp = false;
     const refusal = this.#refusal(request);
-    if (refusal) return refusal;
+    if (refusal) {
+      this.#options.constraints?.discard(request);
+      return refusal;
+    }
     const problem = findProblem(request, this.#runner.vocabSize);
     const sequences: Sequence[] = [];
     const arrival = this.#arrivals++;
     let position = 0;
     for (const choice of request.choices) {
       if (choice.finished) continue;
-      const sequence = new Sequence(request, choice.index, choice.outputIds, arrival, this.#leaderFor(request, sequences));
+      const constraint = request.params.constraint === null ? null : this.#constraints.open(request, choice);
+      const sequence = new Sequence(request, choice.index, choice.outputIds, arrival, this.#leaderFor(request, sequences), constraint);
       const finish = problem === null ? sequence.finishReason(this.#maxLen) : 'error';
       if (problem !== null) this.#errors.push(this.#errorOf(sequence, problem));
       if (finish !== null) {
         sequence.state = 'finished';
+        constraint?.close();
         this.#emit(sequence, [], finish, null);
         continue;
       }
@@ -138,11 +160,18 @@ export class Engine {
 
   /** Ends a choice, or all, with finish 'abort' in the next report. Unknown keys are ignored: the request may just have ended. */
   abort(key: string, choice?: number): void {
+    this.#isHeldUp = false;
     for (const sequence of this.#requests.sequencesOf(key)) {
       if (choice !== undefined && sequence.choice !== choice) continue;
       this.#end(sequence, true);
       this.#emit(sequence, [], 'abort', null);
     }
+  }
+
+  /** Frozen, sequences stand still between two tokens: adds wait, aborts take effect. */
+  setFrozen(isFrozen: boolean): void {
+    this.#isFrozen = isFrozen;
+    this.#isHeldUp = false;
   }
 
   stats(): EngineStats {
@@ -208,14 +237,19 @@ export class Engine {
 
   /** The step computed the sequence's scheduled tokens; if those were the last known ones, there is a new one. */
   #advance(sequence: Sequence, result: SequenceResult): void {
-    sequence.numComputed += sequence.numScheduled;
+    const isLate = result.type !== 'none' && sequence.constraint?.state === 'working';
+    // Without a mask no token can be chosen, and these logits are gone with the next step: its last token is computed once more.
+    sequence.numComputed += sequence.numScheduled - (isLate ? 1 : 0);
     sequence.numScheduled = 0;
     this.#kv.commit(sequence);
-    if (result.type === 'none') return;
+    if (isLate) sequence.numLateTokens = LATE_TOKENS;
+    if (isLate || result.type === 'none' || this.#takeForced(sequence)) return;
     try {
       const id = this.#nextToken(sequence, result);
       const logprobs = this.#logprobsOf(sequence, result, id);
       sequence.history.append(id);
+      sequence.constraint?.accept(id);
+      if (sequence.numLateTokens > 0) sequence.numLateTokens--;
       this.#counters.generationTokens++;
       const finish = sequence.finishReason(this.#maxLen);
       this.#emit(sequence, [id], finish, logprobs);
@@ -239,11 +273,65 @@ export class Engine {
       case 'full': {
         const { params, history, request, choice } = sequence;
         const draw = params.temperature === 0 ? 0 : uniform(request.seed, choice, sequence.numTokens);
-        return this.#sampler.sample(result.logits, params, history, draw);
+        return this.#sampler.sample(result.logits, params, history, draw, sequence.constraint?.mask ?? null);
       }
       default:
         throw new Error(`Invariant broken: ${sequence.request.key} got '${result.type}' in step ${this.#stepId}, which nobody asked for`);
     }
+  }
+
+  // ---- grammars
+
+  get #constraints(): Constraints {
+    assert(this.#options.constraints, 'a constrained request reached an engine without grammars');
+    return this.#options.constraints;
+  }
+
+  /** Before a step: sequences whose grammar failed end, and what a grammar leaves no choice about is appended without being sampled. */
+  #settleConstraints(): void {
+    for (const sequence of this.#scheduler.running.slice()) {
+      if (sequence.constraint && sequence.numUncomputed === 1) this.#takeForced(sequence);
+    }
+  }
+
+  /** Appends the tokens that must come next; they are computed together. @returns whether there were any, or the sequence is over. */
+  #takeForced(sequence: Sequence): boolean {
+    const { constraint } = sequence;
+    if (!constraint || constraint.state === 'working') return false;
+    if (constraint.state === 'failed') {
+      this.#fail(sequence, constraint.failure);
+      return true;
+    }
+    const ids: number[] = [];
+    let finish: FinishReason | null = null;
+    for (const id of constraint.takeForced()) {
+      if (finish !== null) break;
+      sequence.history.append(id);
+      ids.push(id);
+      finish = sequence.finishReason(this.#maxLen);
+    }
+    if (ids.length === 0) return false;
+    this.#counters.generationTokens += ids.length;
+    this.#emit(sequence, ids, finish, null);
+    if (finish !== null) this.#end(sequence, true);
+    return true;
+  }
+
+  /** Gives masks that are about to be ready a moment, in all; a sequence that was late before is not waited for. */
+  #waitForMasks(scheduled: readonly Sequence[], results: readonly SequenceResult[]): void {
+    const isMissing = (sequence: Sequence, i: number): boolean =>
+      sequence.constraint?.state === 'working' && results[i]!.type !== 'none' && sequence.numLateTokens === 0;
+    if (!scheduled.some(isMissing)) return;
+    const deadline = this.#clock.monotonic() + MASK_WAIT_MS;
+    for (let left = MASK_WAIT_MS; left > 0 && scheduled.some(isMissing); left = deadline - this.#clock.monotonic()) {
+      if (!this.#constraints.pause(left)) return;
+    }
+  }
+
+  #fail(sequence: Sequence, why: string): void {
+    this.#end(sequence, true);
+    this.#errors.push(this.#errorOf(sequence, why));
+    this.#emit(sequence, [], 'error', null);
   }
 
   #logprobsOf(sequence: Sequence, result: SequenceResult, id: number): LogprobEntry[] | null {
@@ -268,6 +356,8 @@ export class Engine {
   /** The sequence is over, wherever it was: its blocks and row go back, its request ends with its last choice. */
   #end(sequence: Sequence, keepBlocks: boolean): void {
     this.#scheduler.finish(sequence, keepBlocks);
+    sequence.constraint?.close();
+    this.#isHeldUp = false;
     if (sequence.startedAtMs !== null) this.#load.observeResidence(this.#clock.monotonic() - sequence.startedAtMs);
     this.#requests.remove(sequence);
   }

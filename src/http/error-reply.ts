@@ -26,6 +26,7 @@ const SHAPES: Readonly<Record<ErrorCode, ErrorShape>> = {
   model_loading: { status: 503, type: 'server_error', code: 'model_loading' },
   no_engine: { status: 503, type: 'server_error', code: 'no_engine' },
   server_draining: { status: 503, type: 'server_error', code: 'server_draining' },
+  paused: { status: 503, type: 'server_error', code: 'paused' },
 };
 
 /** When a retry makes sense and the thrower knew no better time. */
@@ -34,6 +35,7 @@ const DEFAULT_RETRY_AFTER_MS: Partial<Record<ErrorCode, number>> = {
   model_loading: 5000,
   no_engine: 5000,
   server_draining: 5000,
+  paused: 5000,
 };
 
 /** Bad input with a code of its own in the reply, where OpenAI's and FastDeploy's clients look at it. */
@@ -47,8 +49,8 @@ export class FieldError extends TroupeError {
 }
 
 /** Asked for while `--no-enable-logprob`; the words are FastDeploy's. */
-export function logprobsDisabled(): FieldError {
-  return new FieldError('invalid_value', 'Logprobs is disabled, please enable it in startup config.', { param: 'logprobs' });
+export function logprobsDisabled(param: string): FieldError {
+  return new FieldError('invalid_value', 'Logprobs is disabled, please enable it in startup config.', { param });
 }
 
 /** `{"error":{message,type,param,code}}` as text. Anything but a TroupeError is our bug: the client learns no more than that. */

@@ -53,6 +53,8 @@ export interface Metrics {
   removeEngine(engineId: string): void;
   /** Messages between processes that were refused. */
   countRefused(reason: 'stale_epoch' | 'unreadable'): void;
+  /** Whether an operator paused the server. */
+  setPaused(isPaused: boolean): void;
   /** A gap in an engine's token frames was asked for again. */
   countReplay(): void;
   readonly contentType: string;
@@ -108,6 +110,7 @@ class PrometheusMetrics implements Metrics {
   readonly #engineCounters = new Map<string, Counter>();
   /** Engine → its totals as last told. */
   readonly #lastCounters = new Map<string, Readonly<Record<string, number>>>();
+  readonly #paused;
   readonly #refused;
   readonly #replays;
   readonly #httpRequests;
@@ -149,6 +152,8 @@ class PrometheusMetrics implements Metrics {
     ];
     for (const [name, help] of Object.entries(ENGINE_COUNTERS)) this.#engineCounters.set(name, counter(name, help, ['engine']));
 
+    this.#paused = gauge('paused', 'Whether an operator paused the server, 0 or 1');
+    this.#paused.set(0);
     this.#refused = counter('refused_messages_total', 'Messages from an earlier start of a process, or unreadable ones', ['reason']);
     this.#replays = counter('frame_replays_total', 'Gaps in the token frames of an engine that were asked for again');
     const httpLabels = ['method', 'path', 'handler', 'status_code', 'status'];
@@ -210,6 +215,10 @@ class PrometheusMetrics implements Metrics {
 
   removeEngine(engine: string): void {
     for (const [gauge] of this.#engineGauges) gauge.remove({ engine });
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.#paused.set(isPaused ? 1 : 0);
   }
 
   countRefused(reason: 'stale_epoch' | 'unreadable'): void {

@@ -13,6 +13,7 @@ const engine = (incarnation: number, counters: Record<string, number>, numRunnin
   state: 'serving',
   fingerprint: '',
   reason: null,
+  pauseRevision: 0,
   load: { numRunning, numWaiting: 1, maxNumSeqs: 8, numBlocks: 40, numUsedBlocks: 10, numCachedBlocks: 0, queuedPrefillTokens: 0 },
   counters,
   numSentSinceBeat: 0,
