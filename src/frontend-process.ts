@@ -5,8 +5,10 @@ import { createFrontend } from './actors/frontend.ts';
 import { LongTextEncoder } from './actors/long-text-encoder.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import type { ChildAssignment } from './child-assignment.ts';
+import type { Config } from './config.ts';
 import type { Epoch } from './core/ids.ts';
 import { createApi } from './http/api.ts';
+import { type ConcurrencyLimit, shareOf } from './http/concurrency-gate.ts';
 import { type TlsFiles, watchTlsFiles } from './http/tls-files.ts';
 import { type HttpServer, serveHttp } from './http/uws-server.ts';
 import { tlsFilesOf } from './listen-address.ts';
@@ -65,10 +67,10 @@ export async function runFrontend(
     logger: log,
     clock: systemClock,
     limits: { maxBodyBytes: config.maxBodyBytes },
-    features: { enableLogprob: config.enableLogprob },
+    features: { enableLogprob: config.enableLogprob, maxLogprobs: 20, guidedDecoding: true },
     version,
     scheme: config.sslCertfile === null ? 'http' : 'https',
-    edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins },
+    edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins, concurrency: concurrencyOf(config, id) },
   });
   const tls = tlsFilesOf(config);
   const http = await serveHttp(api, {
@@ -110,4 +112,11 @@ function watchCertificate(tls: TlsFiles, http: HttpServer, log: Logger): void {
     },
     onProblem: (reason) => log.warn({ reason }, 'the old certificate is served on'),
   });
+}
+
+/** @param id `frontend-0` and so on. */
+function concurrencyOf({ maxConcurrency, maxWaitingTime, workers }: Config, id: string): ConcurrencyLimit | null {
+  if (maxConcurrency === null) return null;
+  const numPlaces = shareOf(maxConcurrency, Number(id.slice(id.lastIndexOf('-') + 1)), workers);
+  return { maxConcurrency, numPlaces, maxWaitingMs: Math.max(0, maxWaitingTime) * 1000 };
 }

@@ -15,6 +15,7 @@ import type { RequestObservation } from './frontend-metrics.ts';
 import { type ChoiceJournal, Journal } from './journal.ts';
 import type { ModelText, PreparedRequest } from './prepare-request.ts';
 import { type Outcome, type RequestEvent, requestMachine } from './request.ts';
+import { toolCallIds } from './tool-call-ids.ts';
 import type { NamedRequest } from './request-names.ts';
 
 /** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
@@ -140,6 +141,7 @@ export class LiveRequest {
     return {
       promptTokenIds: prepared.promptIds,
       promptText: prepared.promptText,
+      promptTokens: () => prepared.promptIds.map((id) => this.#options.model.tokenizer.tokenText(id)),
       promptLogprobs: () => null,
       deltas: this.#queue,
       usage: () => this.usage(),
@@ -289,8 +291,8 @@ export class LiveRequest {
   }
 }
 
-function newOutput({ request, prepared, model }: LiveRequestOptions, index: number): ChoiceOutput {
-  const { params, reasoning } = prepared;
+function newOutput({ request, prepared, model, seed }: LiveRequestOptions, index: number): ChoiceOutput {
+  const { params, reasoning, tools } = prepared;
   return new ChoiceOutput({
     index,
     text: new ChoiceText({
@@ -299,11 +301,14 @@ function newOutput({ request, prepared, model }: LiveRequestOptions, index: numb
       stop: request.stop,
       includeStopStrInOutput: request.includeStopStrInOutput,
       reasoning: reasoning ? reasoning.newParser(reasoning.renderedPrompt) : null,
+      tools: tools?.newParser() ?? null,
+      shownTokenIds: prepared.shownTokenIds,
       stopTokenIds: new Set(params.stopTokenIds),
       minTokens: params.minTokens,
     }),
     tokens: model.tokenizer,
     wantTokenIds: request.wantTokenIds,
     wantLogprobs: params.logprobs !== null,
+    calls: tools ? { newId: toolCallIds(request, seed, index), endAsCalls: typeof request.tools?.choice === 'string' } : undefined,
   });
 }

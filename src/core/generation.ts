@@ -170,6 +170,8 @@ export interface TextDelta {
   readonly reasoning: string;
   /** Absent when there are none. */
   readonly toolCalls?: readonly ToolCallDelta[];
+  /** The decoded text before reasoning and tool calls were split off; only with `wantTokenIds`. */
+  readonly rawText?: string;
   readonly tokenIds: readonly number[];
   readonly logprobs: readonly TokenLogprob[] | null;
   /** Set on the last delta of a choice. */
@@ -190,6 +192,8 @@ export interface Generation {
   readonly promptTokenIds: readonly number[];
   /** The prompt as text: the rendered template, the text given, or the decoded ids. */
   promptText(): string;
+  /** The prompt's tokens by name, as log-probabilities name them. */
+  promptTokens(): readonly string[];
   /** One entry per prompt token, the first is null; complete with the first delta. Null unless `sampling.promptLogprobs` asked for them. */
   promptLogprobs(): readonly (PromptTokenLogprob | null)[] | null;
   /**

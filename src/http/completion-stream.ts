@@ -2,25 +2,29 @@
 import type { TextDelta, Usage } from '../core/generation.ts';
 import { ChunkFrame } from './chunk-frame.ts';
 import type { GenerationRun } from './generation-run.ts';
-import { textLogprobs } from './logprobs.ts';
+import { promptLogprobsReply, type TokenNames, textLogprobs, tokenNamesOf } from './logprobs.ts';
 import type { CompletionBody } from './openai-schema.ts';
+import { NO_ECHO, promptEcho } from './prompt-echo.ts';
 import type { ChunkWriter } from './sse.ts';
 
 export class CompletionStream implements ChunkWriter {
   readonly #run: GenerationRun;
-  readonly #returnTokenIds: boolean;
+  readonly #body: CompletionBody;
+  readonly #names: TokenNames;
   readonly #frame: ChunkFrame;
-  #hasBegun = false;
+  /** Of the choices that have begun: characters of the echoed prompt. */
+  readonly #begun = new Map<number, number>();
 
-  constructor(run: GenerationRun, body: Pick<CompletionBody, 'stream_options' | 'return_token_ids'>) {
+  constructor(run: GenerationRun, body: CompletionBody) {
     this.#run = run;
-    this.#returnTokenIds = body.return_token_ids;
-    this.#frame = new ChunkFrame(run, 'text_completion', body.stream_options);
+    this.#body = body;
+    this.#names = tokenNamesOf(body);
+    this.#frame = new ChunkFrame(run, 'text_completion', body);
   }
 
   deltas(batch: readonly TextDelta[]): string {
-    let events = this.#begin();
-    for (const delta of batch) events += this.#delta(delta);
+    let events = '';
+    for (const delta of batch) events += this.#begin(delta.choice) + this.#delta(delta);
     return events;
   }
 
@@ -28,28 +32,40 @@ export class CompletionStream implements ChunkWriter {
     return this.#frame.end(usage);
   }
 
-  /** With token ids: a first chunk per choice that tells the prompt's. */
-  #begin(): string {
-    if (this.#hasBegun || !this.#returnTokenIds) return '';
-    this.#hasBegun = true;
-    let events = '';
-    for (let choice = 0; choice < this.#run.numChoices; choice++) {
-      const promptIds = JSON.stringify(this.#run.promptTokenIds(choice));
-      events += this.#chunk(choice, '', `"prompt_token_ids":${promptIds},"completion_token_ids":null`, 'null', 'null');
-    }
-    return events;
+  /** A first chunk of the choice that tells what was asked for of its prompt: echo, token ids, log-probabilities. */
+  #begin(choice: number): string {
+    if (this.#begun.has(choice)) return '';
+    const { echo, logprobs, prompt_logprobs, return_token_ids } = this.#body;
+    const generation = this.#run.generationOf(choice);
+    const told = echo ? promptEcho(generation, logprobs, this.#names) : NO_ECHO;
+    this.#begun.set(choice, told.numChars);
+    if (!echo && !return_token_ids && prompt_logprobs === undefined) return '';
+    const ids = return_token_ids
+      ? `"prompt_token_ids":${JSON.stringify(generation.promptTokenIds)},"completion_token_ids":null,"prompt_tokens":${JSON.stringify(generation.promptText())}`
+      : NO_IDS;
+    const prompt =
+      prompt_logprobs === undefined
+        ? ''
+        : `,"prompt_logprobs":${JSON.stringify(promptLogprobsReply(generation.promptLogprobs(), prompt_logprobs, this.#names))}`;
+    return this.#chunk(choice, told.text, ids, told.logprobs ? JSON.stringify(told.logprobs) : 'null', `null${prompt}`);
   }
 
-  #delta({ choice, text, tokenIds, logprobs, finishReason }: TextDelta): string {
+  #delta({ choice, text, tokenIds, rawText = '', logprobs, finishReason }: TextDelta): string {
     this.#frame.count(choice, tokenIds.length);
-    const hasIds = this.#returnTokenIds && tokenIds.length > 0;
+    const hasIds = this.#body.return_token_ids && tokenIds.length > 0;
     if (text === '' && !hasIds && !logprobs?.length && finishReason === null) return '';
-    const ids = `"prompt_token_ids":null,"completion_token_ids":${hasIds ? JSON.stringify(tokenIds) : 'null'}`;
+    const ids = hasIds
+      ? `"prompt_token_ids":null,"completion_token_ids":${JSON.stringify(tokenIds)},"completion_tokens":${JSON.stringify(rawText)}`
+      : NO_IDS;
     const finish = finishReason === null ? 'null' : `"${finishReason}"`;
-    return this.#chunk(choice, text, ids, logprobs?.length ? JSON.stringify(textLogprobs(logprobs)) : 'null', finish);
+    const hasLogprobs = this.#body.logprobs !== undefined && logprobs?.length;
+    const entries = hasLogprobs ? JSON.stringify(textLogprobs(logprobs, this.#names, this.#begun.get(choice))) : 'null';
+    return this.#chunk(choice, text, ids, entries, `${finish},"arrival_time":${this.#run.elapsedSeconds().toFixed(4)}`);
   }
 
   #chunk(choice: number, text: string, ids: string, logprobs: string, finish: string): string {
     return this.#frame.chunk(choice, `"text":${JSON.stringify(text)},${ids},"logprobs":${logprobs},"finish_reason":${finish}`);
   }
 }
+
+const NO_IDS = '"prompt_token_ids":null,"completion_token_ids":null';

@@ -48,6 +48,16 @@ export class FieldError extends TroupeError {
   }
 }
 
+/** Something that the request names is not there; with a code of its own in the reply. */
+export class NotFoundError extends TroupeError {
+  readonly replyCode: 'previous_response_not_found' | 'not_found';
+
+  constructor(replyCode: NotFoundError['replyCode'], message: string, facts: ErrorFacts = {}) {
+    super('not_found', message, facts);
+    this.replyCode = replyCode;
+  }
+}
+
 /** Asked for while `--no-enable-logprob`; the words are FastDeploy's. */
 export function logprobsDisabled(param: string): FieldError {
   return new FieldError('invalid_value', 'Logprobs is disabled, please enable it in startup config.', { param });
@@ -57,7 +67,7 @@ export function logprobsDisabled(param: string): FieldError {
 export function errorBody(error: unknown): string {
   const known = toTroupeError(error);
   const { type, code } = SHAPES[known.code];
-  const replyCode = known instanceof FieldError ? known.replyCode : code;
+  const replyCode = known instanceof FieldError || known instanceof NotFoundError ? known.replyCode : code;
   return JSON.stringify({ error: { message: known.message, type, param: known.param, code: replyCode } });
 }
 

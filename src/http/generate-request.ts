@@ -1,13 +1,12 @@
-/** From a checked body to what the generator is asked for. */
+/** From a checked body to what the generator is asked for: what chat and text completion have in common. */
 import { randomUUID } from 'node:crypto';
 import { TroupeError } from '../core/errors.ts';
-import type { GenerateRequest, ModelCard, Prompt } from '../core/generation.ts';
+import type { GenerateRequest, ModelCard } from '../core/generation.ts';
+import { constraintOf } from './constraint-fields.ts';
 import { FieldError } from './error-reply.ts';
 import type { ChatBody, CompletionBody } from './openai-schema.ts';
-import { FIELD_REQUIRED } from './schema-fields.ts';
+import type { Features } from './services.ts';
 
-/** Choices of one request over all its prompts. */
-const MAX_CHOICES_OF_A_BATCH = 1024;
 const MAX_USER_LENGTH = 64;
 
 /** @returns `chatcmpl-…` or `cmpl-…`: the client's own id, or one with the user in it, as FastDeploy builds them. */
@@ -22,77 +21,30 @@ export function checkModelName(name: string | undefined, model: ModelCard): void
   throw new TroupeError('model_not_found', `Unsupported model: ${name}, support ${model.names.join(', ')} or default`, { param: 'model' });
 }
 
-/** @throws FieldError for what depends on the model or on several fields. */
-export function chatRequest(body: ChatBody, requestId: string, model: ModelCard): GenerateRequest {
-  const logprobs = body.logprobs ? (body.top_logprobs ?? 0) : undefined;
-  const maxTokens = { max_tokens: body.max_tokens, max_completion_tokens: body.max_completion_tokens };
-  return { ...common(body, requestId, maxTokens, logprobs, model), prompt: chatPrompt(body), parseReasoning: true };
+export interface RequestOptions {
+  /** Choices to generate: n, or best_of. */
+  readonly n: number;
+  /** Alternatives per token; undefined = no log-probabilities. */
+  readonly logprobs: number | undefined;
+  readonly promptLogprobs: number | undefined;
+  readonly maxTokens: number | undefined;
 }
 
-/** One request per prompt, in order; choice i of prompt p is choice `p × n + i` of the reply. */
-export function completionRequests(body: CompletionBody, requestId: string, model: ModelCard): GenerateRequest[] {
-  const prompts = body.prompt_token_ids ?? body.prompt;
-  if (!prompts) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: 'prompt' });
-  const field = body.prompt_token_ids ? 'prompt_token_ids' : 'prompt';
-  if (body.prompt_token_ids?.some(({ value }) => typeof value === 'string')) {
-    throw new FieldError('invalid_value', 'Input should be a valid list of token ids', { param: 'prompt_token_ids' });
-  }
-  if (prompts.length * body.n > MAX_CHOICES_OF_A_BATCH) {
-    const message = `${prompts.length} prompts with n = ${body.n} are more than ${MAX_CHOICES_OF_A_BATCH} choices: send them in several requests.`;
-    throw new FieldError('invalid_value', message, { param: field });
-  }
-  return prompts.map(({ value, at }, i) => ({
-    ...common(body, prompts.length > 1 ? `${requestId}_${i}` : requestId, { max_tokens: body.max_tokens }, body.logprobs, model),
-    prompt: { param: field + at, ...(typeof value === 'string' ? { type: 'text', text: value } : { type: 'tokens', tokenIds: value }) },
-    parseReasoning: false,
-  }));
-}
+type Prompted = 'requestId' | 'prompt' | 'parseReasoning';
 
-function chatPrompt(body: ChatBody): Prompt {
-  if (body.prompt_token_ids && body.prompt_token_ids.length > 0)
-    return { type: 'tokens', param: 'prompt_token_ids', tokenIds: body.prompt_token_ids };
-  const { messages } = body;
-  if (!messages) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: 'messages' });
-  if (messages.length === 0) throw new FieldError('invalid_value', 'messages must not be empty', { param: 'messages' });
-  if (isTokenIds(messages)) return { type: 'tokens', param: 'messages', tokenIds: messages };
-  const isThinking = body.enable_thinking ?? metadataFlag(body, 'enable_thinking');
-  return {
-    type: 'chat',
-    param: 'messages',
-    messages,
-    addGenerationPrompt: body.add_generation_prompt ?? !body.continue_final_message,
-    continueFinalMessage: body.continue_final_message,
-    templateKwargs: { ...(isThinking !== undefined && { enable_thinking: isThinking }), ...body.chat_template_kwargs },
-  };
-}
-
-function isTokenIds(messages: NonNullable<ChatBody['messages']>): messages is readonly number[] {
-  return typeof messages[0] === 'number';
-}
-
-/** FastDeploy's older clients put parameters here. */
-function metadataFlag(body: ChatBody, key: string): boolean | undefined {
-  const value = body.metadata?.[key];
-  return typeof value === 'boolean' ? value : undefined;
-}
-
-type LengthFields = Readonly<Record<string, number | undefined>>;
-
-function common(
+/** @throws FieldError for what depends on several fields, or on how the server was started. */
+export function commonRequest(
   body: ChatBody | CompletionBody,
-  requestId: string,
-  lengthFields: LengthFields,
-  logprobs: number | undefined,
-  model: ModelCard,
-): Omit<GenerateRequest, 'prompt' | 'parseReasoning'> {
-  const maxTokens = checkedMaxTokens(lengthFields, model);
-  if (maxTokens !== undefined && (body.min_tokens ?? 0) > maxTokens) {
-    const message = `min_tokens (${body.min_tokens}) must not be greater than max_tokens (${maxTokens}).`;
+  { n, logprobs, promptLogprobs, maxTokens }: RequestOptions,
+  features: Features,
+): Omit<GenerateRequest, Prompted> {
+  const minTokens = body.min_tokens ?? body.metadata?.min_tokens ?? undefined;
+  if (maxTokens !== undefined && (minTokens ?? 0) > maxTokens) {
+    const message = `min_tokens (${minTokens}) must not be greater than max_tokens (${maxTokens}).`;
     throw new FieldError('invalid_value', message, { param: 'min_tokens' });
   }
   return {
-    requestId,
-    n: body.n,
+    n,
     sampling: withoutUndefined({
       temperature: body.temperature,
       topK: body.top_k,
@@ -101,10 +53,12 @@ function common(
       repetitionPenalty: body.repetition_penalty,
       presencePenalty: body.presence_penalty,
       frequencyPenalty: body.frequency_penalty,
-      logitBias: body.logit_bias,
-      minTokens: body.min_tokens,
+      logitBias: body.logit_bias ?? body.logits_processors_args?.logit_bias,
+      minTokens,
       maxTokens,
       logprobs,
+      logprobsMode: logprobsMode(body),
+      promptLogprobs,
     }),
     seed: body.seed === undefined ? undefined : BigInt(body.seed),
     stop: body.stop,
@@ -114,20 +68,43 @@ function common(
     skipSpecialTokens: body.skip_special_tokens,
     badWords: body.bad_words.filter((word) => word !== ''),
     badWordsTokenIds: body.bad_words_token_ids,
+    constraint: constraintOf(body, features.guidedDecoding),
+    reasoningMaxTokens: body.reasoning_max_tokens ?? thinkingBudget(body),
+    responseMaxTokens: body.response_max_tokens,
+    truncatePromptTokens: body.truncate_prompt_tokens,
+    timeoutMs: body.timeout === undefined ? undefined : body.timeout * 1000,
     wantTokenIds: body.return_token_ids,
     priority: body.priority,
     cacheSalt: body.cache_salt,
   };
 }
 
-/** The last field that is there wins: `max_completion_tokens`, as documented. Above the model's length it is cut, not refused. */
-function checkedMaxTokens(fields: LengthFields, model: ModelCard): number | undefined {
+/**
+ * The last field that is there wins: `max_completion_tokens`, as documented. Above the model's length it is cut, not refused.
+ * @param fields in the order in which later ones win.
+ */
+export function checkedMaxTokens(fields: Readonly<Record<string, number | undefined>>, model: ModelCard, min = 1): number | undefined {
   const given = Object.entries(fields).filter((entry): entry is [string, number] => entry[1] !== undefined);
   for (const [param, value] of given) {
-    if (value >= 1) continue;
+    if (value >= min) continue;
     throw new FieldError('invalid_value', `max_tokens can be defined [1, ${model.maxModelLen}), but now it's ${value}.`, { param });
   }
   return given.at(-1)?.[1];
+}
+
+/** Deltas are joined until they have so many tokens. */
+export function tokensPerEvent(body: ChatBody | CompletionBody): number {
+  return Math.max(1, body.max_streaming_response_tokens ?? body.metadata?.max_streaming_response_tokens ?? 1);
+}
+
+function logprobsMode({ temp_scaled_logprobs, top_p_normalized_logprobs }: ChatBody | CompletionBody) {
+  if (!temp_scaled_logprobs && !top_p_normalized_logprobs) return undefined;
+  return { tempScaled: temp_scaled_logprobs, topPNormalized: top_p_normalized_logprobs };
+}
+
+function thinkingBudget({ thinking_token_budget, logits_processors_args }: ChatBody | CompletionBody): number | undefined {
+  const budget = thinking_token_budget ?? logits_processors_args?.thinking_budget ?? -1;
+  return budget === -1 ? undefined : budget;
 }
 
 type WithoutUndefined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };

@@ -14,6 +14,19 @@ export interface RunOptions {
   /** One per prompt; each with the same n. */
   readonly requests: readonly GenerateRequest[];
   readonly stream: boolean;
+  /** What the client gets of a delta; null = nothing. Absent = all of it. */
+  readonly toClient?: ((delta: TextDelta) => TextDelta | null) | undefined;
+  /** The output is not told, and not counted. */
+  readonly scoresPromptOnly?: boolean;
+}
+
+/** When things happened, in milliseconds of the monotonic clock. */
+export interface RunTimes {
+  readonly arrivedAt: number;
+  /** Accepted by an engine. */
+  readonly startedAt: number;
+  readonly firstTokenAt: number | null;
+  readonly lastTokenAt: number | null;
 }
 
 export class GenerationRun {
@@ -28,7 +41,9 @@ export class GenerationRun {
   readonly #context: RequestContext;
   readonly #generations: readonly Generation[];
   readonly #finishReasons: FinishReason[] = [];
+  readonly #startedAt: number;
   #firstTokenAt: number | null = null;
+  #lastTokenAt: number | null = null;
   #hasEnded = false;
 
   /**
@@ -76,16 +91,43 @@ export class GenerationRun {
     this.#options = options;
     this.#context = context;
     this.#generations = generations;
+    this.#startedAt = services.clock.monotonic();
+  }
+
+  /** Number of the prompt that this choice belongs to. */
+  promptOf(choice: number): number {
+    return Math.floor(choice / this.#choicesPerPrompt);
   }
 
   /** Of the prompt that this choice belongs to. */
   promptTokenIds(choice: number): readonly number[] {
-    return this.#generations[Math.floor(choice / this.#choicesPerPrompt)]?.promptTokenIds ?? [];
+    return this.generationOf(choice).promptTokenIds;
+  }
+
+  generationOf(choice: number): Generation {
+    return this.#generations[this.promptOf(choice)]!;
   }
 
   /** Counts so far, over all prompts and choices. */
   usage(): Usage {
-    return this.#generations.map((generation) => generation.usage()).reduce(addUsage);
+    const usage = this.#generations.map((generation) => generation.usage()).reduce(addUsage);
+    return this.#options.scoresPromptOnly ? { ...usage, completionTokens: 0, reasoningTokens: 0 } : usage;
+  }
+
+  /** Seconds since the request arrived. */
+  elapsedSeconds(): number {
+    return (this.#services.clock.monotonic() - this.#context.arrivedAt) / 1000;
+  }
+
+  times(): RunTimes {
+    const { arrivedAt } = this.#context;
+    return { arrivedAt, startedAt: this.#startedAt, firstTokenAt: this.#firstTokenAt, lastTokenAt: this.#lastTokenAt };
+  }
+
+  /** A moment of the monotonic clock as seconds since 1970. */
+  unixSeconds(at: number): number {
+    const { clock } = this.#services;
+    return (clock.now() - (clock.monotonic() - at)) / 1000;
   }
 
   /**
@@ -96,7 +138,8 @@ export class GenerationRun {
     try {
       for await (const batch of this.#source()) {
         for (const delta of batch) this.#note(delta);
-        yield batch;
+        const told = this.#told(batch);
+        if (told.length > 0) yield told;
       }
       this.#end(null);
     } catch (error) {
@@ -113,12 +156,20 @@ export class GenerationRun {
     return mergedChoices(this.#generations, this.#choicesPerPrompt);
   }
 
+  #told(batch: readonly TextDelta[]): readonly TextDelta[] {
+    const { toClient } = this.#options;
+    return toClient ? batch.map(toClient).filter((delta) => delta !== null) : batch;
+  }
+
   get #choicesPerPrompt(): number {
     return this.#options.requests[0]?.n ?? 1;
   }
 
   #note(delta: TextDelta): void {
-    if (delta.tokenIds.length > 0) this.#firstTokenAt ??= this.#services.clock.monotonic();
+    if (delta.tokenIds.length > 0) {
+      this.#lastTokenAt = this.#services.clock.monotonic();
+      this.#firstTokenAt ??= this.#lastTokenAt;
+    }
     if (delta.finishReason !== null) this.#finishReasons.push(delta.finishReason);
   }
 

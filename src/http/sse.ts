@@ -2,6 +2,7 @@
 import type { TextDelta, Usage } from '../core/generation.ts';
 import { errorBody } from './error-reply.ts';
 import type { GenerationRun } from './generation-run.ts';
+import { joinedDeltas } from './joined-deltas.ts';
 
 const DONE = 'data: [DONE]\n\n';
 
@@ -19,9 +20,10 @@ export interface ChunkWriter {
 }
 
 /** A failure after the headers is told as an event; the stream still ends with `[DONE]`. */
-export async function* sseStream(run: GenerationRun, writer: ChunkWriter): AsyncGenerator<string> {
+export async function* sseStream(run: GenerationRun, writer: ChunkWriter, tokensPerEvent = 1): AsyncGenerator<string> {
   try {
-    for await (const batch of run.deltas()) {
+    const deltas = tokensPerEvent > 1 ? joinedDeltas(run.deltas(), tokensPerEvent) : run.deltas();
+    for await (const batch of deltas) {
       const events = writer.deltas(batch);
       if (events !== '') yield events;
     }

@@ -1,6 +1,7 @@
 /** A chat generation begun from the fields of a request body: what every chat dialect is built on. */
-import { logprobsDisabled } from './error-reply.ts';
-import { chatRequest, checkModelName, generationId } from './generate-request.ts';
+import type { TextDelta } from '../core/generation.ts';
+import { chatRequest } from './chat-request.ts';
+import { checkModelName, generationId } from './generate-request.ts';
 import { GenerationRun } from './generation-run.ts';
 import type { HttpRequest } from './http-message.ts';
 import { type ChatBody, chatSchema } from './openai-schema.ts';
@@ -30,11 +31,13 @@ export async function startChat(
   const given = withoutNulls(fields);
   refuseUnsupported(given, 'chat');
   const body = checkBody(chatSchema, given);
-  const { model } = services.generator;
-  checkModelName(body.model, model);
-  if (body.logprobs && !services.features.enableLogprob) throw logprobsDisabled();
+  const { generator, features } = services;
+  checkModelName(body.model, generator.model);
   const id = dialectId ?? generationId('chatcmpl', body);
   context.nameAfter(id);
-  const requests = [chatRequest(body, id, model)];
-  return { run: await GenerationRun.start(services, { id, requests, stream: body.stream }, http, context), body };
+  const requests = [chatRequest(body, id, generator.model, features)];
+  const toClient = body.include_reasoning ? undefined : withoutReasoning;
+  return { run: await GenerationRun.start(services, { id, requests, stream: body.stream, toClient }, http, context), body };
 }
+
+const withoutReasoning = (delta: TextDelta): TextDelta => ({ ...delta, reasoning: '' });

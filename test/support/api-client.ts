@@ -9,6 +9,8 @@ import { FakeGenerator, type FakeGeneratorOptions } from './fake-generator.ts';
 export interface TestApiOptions extends FakeGeneratorOptions {
   readonly maxBodyBytes?: number;
   readonly enableLogprob?: boolean;
+  readonly maxLogprobs?: number;
+  readonly guidedDecoding?: boolean;
   readonly edge?: EdgeOptions;
 }
 
@@ -31,7 +33,11 @@ export function testApi(options: TestApiOptions = {}): TestApi {
     logger: createLogger({ format: 'json', level: 'debug', role: 'test', destination }),
     limits: { maxBodyBytes: options.maxBodyBytes ?? 1 << 20 },
     clock: systemClock,
-    features: { enableLogprob: options.enableLogprob ?? true },
+    features: {
+      enableLogprob: options.enableLogprob ?? true,
+      maxLogprobs: options.maxLogprobs ?? 20,
+      guidedDecoding: options.guidedDecoding ?? true,
+    },
     version: '1.2.3',
     ...(options.edge && { edge: options.edge }),
   });

@@ -1,6 +1,6 @@
 /** A TextGenerator without a model: each request plays a script. Back-pressure, aborts and failures behave as the real one's do. */
 import { AsyncQueue } from '../../src/core/async-queue.ts';
-import type { GenerateRequest, Generation, ModelCard, Readiness, TextDelta, TextGenerator, Usage } from '../../src/core/generation.ts';
+import type { GenerateRequest, Generation, ModelCard, PromptTokenLogprob, Readiness, TextDelta, TextGenerator, Usage } from '../../src/core/generation.ts';
 
 /** The deltas of one choice or more; a missing field is empty. */
 export type ScriptedDelta = Partial<TextDelta>;
@@ -22,6 +22,11 @@ export interface FakeGeneratorOptions {
   /** Refuses the request instead. */
   readonly refuse?: (request: GenerateRequest) => Error | null;
   readonly promptTokenIds?: readonly number[];
+  readonly promptText?: string;
+  /** Names of the prompt's tokens. */
+  readonly promptTokens?: readonly string[];
+  /** Told when the request asks for any. */
+  readonly promptLogprobs?: readonly (PromptTokenLogprob | null)[];
   readonly cachedTokens?: number;
 }
 
@@ -67,8 +72,9 @@ export class FakeGenerator implements TextGenerator {
     const script = (this.#options.script ?? sayHello)(request, signal);
     return {
       promptTokenIds,
-      promptText: () => '',
-      promptLogprobs: () => null,
+      promptText: () => this.#options.promptText ?? '',
+      promptTokens: () => this.#options.promptTokens ?? promptTokenIds.map((id) => `<${id}>`),
+      promptLogprobs: () => (request.sampling.promptLogprobs === undefined ? null : (this.#options.promptLogprobs ?? promptTokenIds.map(() => null))),
       deltas: play(script, signal, run, usage),
       usage: () => ({ ...usage }),
     };
