@@ -37,6 +37,7 @@ export async function runFrontend(
       config.chatTemplate === null ? ChatTemplate.load(plan.modelDir) : ChatTemplate.ofServer(config.chatTemplate, plan.modelDir),
     maxModelLen: plan.maxModelLen,
     vocabSize: model.vocabSize,
+    logprobsKind: config.logprobsMode,
     defaults,
     eosTokenIds,
   };

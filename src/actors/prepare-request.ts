@@ -1,12 +1,14 @@
 /** From what a client asked to what an engine gets: the prompt rendered and encoded, every default filled in, every limit checked. */
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Prompt } from '../core/generation.ts';
-import { GREEDY, type SamplingParams } from '../core/sampling-params.ts';
+import { GREEDY, type LogprobsKind, RAW_LOGPROBS, type SamplingParams } from '../core/sampling-params.ts';
 import { badWordIds } from '../text/bad-words.ts';
 import { type ChatTemplate, RequestTemplates } from '../text/chat-template.ts';
 import { joinTextParts } from '../text/content-parts.ts';
-import { type ReasoningParserFactory, reasoningParserFor } from '../text/reasoning/reasoning-parser.ts';
+import { type ModelParsers, modelParsers, modelTraits } from '../text/model-parsers.ts';
+import type { ReasoningParserFactory } from '../text/reasoning/reasoning-parser.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { ToolParser } from '../text/tools/tool-parser.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
 import { endOfText, keptPromptTokens } from './prompt-length.ts';
 
@@ -24,8 +26,12 @@ export interface ModelText {
     readonly maxNewTokens?: number;
   };
   readonly eosTokenIds: readonly number[];
+  /** What log-probabilities report (`--logprobs-mode`); raw_logprobs unless given. */
+  readonly logprobsKind?: LogprobsKind;
   /** Encodes long texts beside the event loop; absent = they are encoded like all others. */
   readonly longTexts?: { readonly encode: EncodePrompt };
+  /** For reasoning and tool calls; absent = chosen by the model. */
+  readonly parsers?: ModelParsers;
 }
 
 export interface PreparedRequest {
@@ -35,6 +41,10 @@ export interface PreparedRequest {
   readonly params: SamplingParams;
   /** The prompt as text, for a reasoning parser to see whether reasoning is already open; null without a parser. */
   readonly reasoning: { readonly newParser: ReasoningParserFactory; readonly renderedPrompt: string } | null;
+  /** Null = tool calls are not searched. */
+  readonly tools: { newParser(): ToolParser } | null;
+  /** Special tokens that those parsers must see. */
+  readonly shownTokenIds: ReadonlySet<number>;
 }
 
 export interface PrepareOptions {
@@ -54,7 +64,7 @@ export async function prepareRequest(
   const param = paramOf(request.prompt);
   const { continuationIds = [] } = request;
   const numKept = keptPromptTokens(request, model);
-  const rendered = render(request.prompt, model, templates);
+  const rendered = renderPrompt(request.prompt, model, templates);
   const ids =
     rendered.type === 'tokens'
       ? checkedIds(rendered.tokenIds, param, model, numKept !== null)
@@ -67,7 +77,7 @@ export async function prepareRequest(
   const promptText = () =>
     rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
   const params = toSamplingParams(request, model, promptIds.length);
-  return { promptIds, promptText, params, reasoning: reasoningOf(request, promptText, model) };
+  return { promptIds, promptText, params, ...parsersOf(request, promptText, model) };
 }
 
 const paramOf = (prompt: Prompt): string => prompt.param ?? (prompt.type === 'chat' ? 'messages' : 'prompt');
@@ -78,11 +88,12 @@ function tooLong(numTokens: string, param: string, { maxModelLen }: ModelText): 
 }
 
 /** A chat template writes the special tokens itself; a plain text gets those the tokenizer puts around it. */
-type Rendered =
+export type RenderedPrompt =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[] }
   | { readonly type: 'text'; readonly text: string; readonly addSpecialTokens: boolean };
 
-function render(prompt: Prompt, model: ModelText, templates: RequestTemplates): Rendered {
+/** @throws TroupeError invalid_request: no chat template, or what a template complains about. */
+export function renderPrompt(prompt: Prompt, model: ModelText, templates: RequestTemplates): RenderedPrompt {
   if (prompt.type === 'tokens') return prompt;
   if (prompt.type === 'text') return { type: 'text', text: prompt.text, addSpecialTokens: prompt.addSpecialTokens ?? true };
   const template = prompt.chatTemplate === undefined ? model.chatTemplate : templates.get(prompt.chatTemplate);
@@ -102,7 +113,7 @@ function render(prompt: Prompt, model: ModelText, templates: RequestTemplates): 
     bosToken,
     eosToken,
   });
-  return { type: 'text', text, addSpecialTokens: false };
+  return { type: 'text', text, addSpecialTokens: prompt.addSpecialTokens ?? false };
 }
 
 /** Known before seconds are spent on encoding: not even the longest tokens could hold so much text. */
@@ -141,12 +152,14 @@ function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptT
     ...defined(sampling),
     maxTokens,
     minTokens: Math.min(minTokens, maxTokens),
+    logprobsMode: { ...RAW_LOGPROBS, ...sampling.logprobsMode, ...(model.logprobsKind && { kind: model.logprobsKind }) },
     badWords: [...badWordIds(model.tokenizer, request.badWords), ...request.badWordsTokenIds.map((id) => [id])],
     stopTokenIds: [...new Set([...(request.ignoreEos ? [] : model.eosTokenIds), ...request.stopTokenIds])],
   };
 }
 
-function checkVocabulary(param: string, ids: readonly number[], model: ModelText): void {
+/** @throws TroupeError invalid_request naming the first id that the model does not have. */
+export function checkVocabulary(param: string, ids: readonly number[], model: ModelText): void {
   for (const id of ids) if (!isInVocabulary(id, model)) throw unknownId(param, id, model);
 }
 
@@ -161,8 +174,17 @@ function defined<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-function reasoningOf(request: GenerateRequest, promptText: () => string, model: ModelText): PreparedRequest['reasoning'] {
-  const newParser = request.parseReasoning && model.chatTemplate ? reasoningParserFor(model.chatTemplate.source) : null;
-  if (!newParser) return null;
-  return { newParser, renderedPrompt: promptText() };
+type RequestParsers = Pick<PreparedRequest, 'reasoning' | 'tools' | 'shownTokenIds'>;
+
+function parsersOf(request: GenerateRequest, promptText: () => string, model: ModelText): RequestParsers {
+  const { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) } = model;
+  const toolUse = request.tools;
+  const reasoning = request.parseReasoning && chatTemplate ? parsers.reasoning : null;
+  const dialect = toolUse ? parsers.tools : null;
+  const markers = [...(reasoning?.markers ?? []), ...(dialect?.markers ?? [])].map((marker) => tokenizer.idOf(marker));
+  return {
+    reasoning: reasoning && { newParser: reasoning.newParser, renderedPrompt: promptText() },
+    tools: toolUse && dialect ? { newParser: () => dialect.newParser(toolUse) } : null,
+    shownTokenIds: new Set(markers.filter((id) => id !== undefined)),
+  };
 }

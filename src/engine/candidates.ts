@@ -9,6 +9,8 @@ import { selectLargest } from './select-largest.ts';
 const BUCKETS_PER_NAT = 8;
 const NUM_BUCKETS = 256;
 
+export type CandidateFilters = Pick<SamplingParams, 'temperature' | 'topK' | 'topP' | 'minP'>;
+
 export class Candidates {
   /** Tokens that may be drawn; `ids` and `weights` hold that many entries, by ascending id. */
   size = 0;
@@ -30,7 +32,7 @@ export class Candidates {
    * @param logits edited, at least one above −∞, none above `best`.
    * @param best the largest of them.
    */
-  select(logits: Float64Array, best: number, params: SamplingParams): void {
+  select(logits: Float64Array, best: number, params: CandidateFilters): void {
     const total = this.#gather(logits, best, params);
     if (params.topP < 1) this.#keepNucleus(params.topP * total);
   }
@@ -58,7 +60,7 @@ export class Candidates {
    * @returns the sum of all weights. With top_p, weights that cannot be in the nucleus are only counted there: all weights below
    * (1 − top_p) / vocabSize make up less than the 1 − top_p that the nucleus leaves out, since the best alone is 1.
    */
-  #gather(logits: Float64Array, best: number, params: SamplingParams): number {
+  #gather(logits: Float64Array, best: number, params: CandidateFilters): number {
     const { ids, weights } = this;
     const distances = this.#distances;
     const { temperature, minP } = params;

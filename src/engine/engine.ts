@@ -12,7 +12,8 @@ import { LiveRequests } from './live-requests.ts';
 import { uniform } from './random.ts';
 import type { AddResult, EngineRequest, EngineStats, LogprobEntry, SequenceOutput } from './request.ts';
 import type { ModelRunner } from './runner/model-runner.ts';
-import { LogitsError, neededLogits, rawLogprobs, Sampler } from './sampler.ts';
+import { LogprobReader } from './logprobs.ts';
+import { LogitsError, neededLogits, Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { SequenceError } from './sequence-error.ts';
@@ -66,6 +67,7 @@ export class Engine {
   readonly #kv: KvCache;
   readonly #scheduler: Scheduler;
   readonly #sampler: Sampler;
+  readonly #logprobs: LogprobReader;
   readonly #requests = new LiveRequests();
   readonly #counters = new EngineCounters();
   readonly #load = new LoadMeter();
@@ -95,6 +97,7 @@ export class Engine {
     });
     this.#scheduler = new Scheduler({ ...options, kv: this.#kv });
     this.#sampler = new Sampler(runner.vocabSize);
+    this.#logprobs = new LogprobReader(runner.vocabSize);
   }
 
   /** Whether `step` has something to do: sequences, outputs that nobody has seen, or rows to give back. */
@@ -335,8 +338,9 @@ export class Engine {
   }
 
   #logprobsOf(sequence: Sequence, result: SequenceResult, id: number): LogprobEntry[] | null {
-    const numTop = sequence.params.logprobs;
-    return numTop !== null && result.type === 'full' ? [rawLogprobs(result.logits, id, numTop)] : null;
+    const { params, history, constraint } = sequence;
+    if (params.logprobs === null || result.type !== 'full') return null;
+    return [this.#logprobs.ofChosen(result.logits, id, params, history, constraint?.mask ?? null)];
   }
 
   /** Called after the tokens were appended. */

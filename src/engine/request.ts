@@ -21,6 +21,8 @@ export interface EngineRequest {
   readonly cacheSalt: string;
   /** Smaller first; ties by arrival. Continuations go before everything else. */
   readonly priority: number;
+  /** What the choices' constraints are opened from (the grammar runtime's own handle); absent without `params.constraint`. */
+  readonly grammar?: unknown;
 }
 
 export type AddResult =
@@ -32,12 +34,17 @@ export type AddResult =
       readonly message: string;
     };
 
-/** Raw log-probabilities: the log-softmax of the untouched logits. */
+/** What `SamplingParams.logprobsMode` asks for; by default the log-softmax of the untouched logits. Always finite. */
 export interface LogprobEntry {
   readonly logprob: number;
   /** Best alternatives, best first; as many as SamplingParams.logprobs asks for. */
   readonly topIds: readonly number[];
   readonly topLogprobs: readonly number[];
+}
+
+/** Of a prompt token: its rank among the vocabulary at its place, 1 = best. */
+export interface PromptLogprobEntry extends LogprobEntry {
+  readonly rank: number;
 }
 
 /** One sequence's part of a step. */

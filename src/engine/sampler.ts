@@ -1,12 +1,10 @@
 /**
  * Chooses the next token of a sequence from one row of logits: a pure function of (logits, params, history, draw).
- * Order: penalties, bias and bans (logit-edits.ts); temperature, min_p, top_k, top_p (candidates.ts); one draw.
+ * Order: penalties, bias, bans and the grammar's mask (logit-edits.ts); temperature, min_p, top_k, top_p (candidates.ts); one draw.
  */
 import type { SamplingParams } from '../core/sampling-params.ts';
 import { Candidates } from './candidates.ts';
-import { editLogits, isUnedited } from './logit-edits.ts';
-import type { LogprobEntry } from './request.ts';
-import { selectLargest } from './select-largest.ts';
+import { applyMask, editLogits, isUnedited } from './logit-edits.ts';
 import type { Needs } from './step.ts';
 import type { TokenHistory } from './token-history.ts';
 
@@ -28,11 +26,12 @@ export class Sampler {
   /**
    * @param logits [vocabSize], untouched.
    * @param draw in [0, 1); not used at temperature 0, where the lowest of the best ids wins.
+   * @param mask the tokens that a grammar allows, at least one (see constraint.ts); null = all. It wins over bias and bans.
    * @throws LogitsError
    */
-  sample(logits: Float32Array, params: SamplingParams, history: TokenHistory, draw: number): number {
-    const best = this.#edit(logits, params, history);
-    if (best === Number.NEGATIVE_INFINITY) return argmax(logits);
+  sample(logits: Float32Array, params: SamplingParams, history: TokenHistory, draw: number, mask: Int32Array | null = null): number {
+    const best = this.#edit(logits, params, history, mask);
+    if (best === Number.NEGATIVE_INFINITY) return mask === null ? argmax(logits) : this.#bestAllowed(logits, mask);
     if (params.temperature === 0) return this.#edited.indexOf(best);
     this.#candidates.select(this.#edited, best, params);
     return this.#candidates.at(draw);
@@ -55,33 +54,26 @@ export class Sampler {
   }
 
   /** Fills `#edited` and returns its largest value: −∞ when bias and bans leave no token, and then the best untouched logit is taken. */
-  #edit(logits: Float32Array, params: SamplingParams, history: TokenHistory): number {
+  #edit(logits: Float32Array, params: SamplingParams, history: TokenHistory, mask: Int32Array | null = null): number {
     this.#edited.set(logits);
     editLogits(this.#edited, params, history);
+    if (mask) applyMask(this.#edited, mask);
     return largest(this.#edited);
+  }
+
+  /** Bias and bans left nothing of what the grammar allows: the best of that by untouched logit. */
+  #bestAllowed(logits: Float32Array, mask: Int32Array): number {
+    this.#edited.set(logits);
+    applyMask(this.#edited, mask);
+    const best = largest(this.#edited);
+    if (best === Number.NEGATIVE_INFINITY) throw new LogitsError('the logit of every token that the grammar allows is -Infinity');
+    return this.#edited.indexOf(best);
   }
 }
 
 /** What the runner must return for the next token of a sequence. Plain greedy text needs no logits outside the graph. */
 export function neededLogits(params: SamplingParams, numOutputTokens: number): Needs {
   return params.temperature === 0 && params.logprobs === null && isUnedited(params, numOutputTokens) ? 'argmax' : 'full';
-}
-
-/**
- * Log-softmax of the untouched logits for the chosen token and the `numTop` best ones, best first.
- * @throws LogitsError
- */
-export function rawLogprobs(logits: Float32Array, tokenId: number, numTop: number): LogprobEntry {
-  const best = largest(logits);
-  let total = 0;
-  for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - best);
-  const logTotal = Math.log(total);
-  const topIds = numTop > 0 ? Array.from(selectLargest(logits, Math.min(numTop, logits.length))) : [];
-  return {
-    logprob: logits[tokenId]! - best - logTotal,
-    topIds,
-    topLogprobs: topIds.map((id) => logits[id]! - best - logTotal),
-  };
 }
 
 /** The lowest id of the largest logit. */

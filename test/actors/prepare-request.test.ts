@@ -235,3 +235,11 @@ test("a request's template that is wrong, fails or does not come to an end is re
     });
   }
 });
+
+test("the server's kind of log-probabilities goes with each request, beside the request's own switches", async () => {
+  const logprobsMode = { tempScaled: true, topPNormalized: false };
+  const request = generateRequest({ sampling: { logprobs: 1, logprobsMode } });
+  assert.deepEqual((await prepareRequest(request, mini())).params.logprobsMode, logprobsMode);
+  const { params } = await prepareRequest(request, mini({ logprobsKind: 'processed_logits' }));
+  assert.deepEqual(params.logprobsMode, { ...logprobsMode, kind: 'processed_logits' });
+});

@@ -1,53 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { GREEDY, type SamplingParams } from '../../src/core/sampling-params.ts';
 import { uniform } from '../../src/engine/random.ts';
-import { LogitsError, neededLogits, rawLogprobs, Sampler } from '../../src/engine/sampler.ts';
+import { LogitsError, neededLogits, Sampler } from '../../src/engine/sampler.ts';
 import { TokenHistory } from '../../src/engine/token-history.ts';
-
-/** Written by transformers' logits processors in float64. */
-interface OracleCase {
-  readonly logits: readonly number[];
-  readonly prompt_token_ids: readonly number[];
-  readonly output_token_ids: readonly number[];
-  readonly params: {
-    readonly temperature: number;
-    readonly repetition_penalty?: number;
-    readonly frequency_penalty?: number;
-    readonly presence_penalty?: number;
-    readonly logit_bias?: Readonly<Record<string, number>>;
-    readonly bad_words_token_ids?: readonly number[];
-    readonly min_tokens?: number;
-    readonly stop_token_ids?: readonly number[];
-    readonly min_p?: number;
-    readonly top_k?: number;
-    readonly top_p?: number;
-  };
-  readonly expect: { readonly probs?: Readonly<Record<string, number>>; readonly argmax?: number; readonly tied?: readonly number[] };
-  readonly raw_logprobs: readonly number[];
-}
-
-const oracleFile = resolve(import.meta.dirname, '../..', process.env.TROUPE_ORACLES ?? '../shared/oracles', 'sampling.json');
-const cases = JSON.parse(readFileSync(oracleFile, 'utf8')) as OracleCase[];
-
-function paramsOf({ params }: OracleCase): SamplingParams {
-  return {
-    ...GREEDY,
-    temperature: params.temperature,
-    repetitionPenalty: params.repetition_penalty ?? 1,
-    frequencyPenalty: params.frequency_penalty ?? 0,
-    presencePenalty: params.presence_penalty ?? 0,
-    logitBias: Object.entries(params.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias]),
-    badWords: (params.bad_words_token_ids ?? []).map((id) => [id]),
-    minTokens: params.min_tokens ?? 0,
-    stopTokenIds: params.stop_token_ids ?? [],
-    minP: params.min_p ?? 0,
-    topK: params.top_k ?? 0,
-    topP: params.top_p ?? 1,
-  };
-}
+import { samplingCases as cases, paramsOf } from '../support/sampling-oracle.ts';
 
 const withParams = (params: Partial<SamplingParams>): SamplingParams => ({ ...GREEDY, temperature: 1, ...params });
 const noHistory = (params: SamplingParams = GREEDY): TokenHistory => new TokenHistory([0], [], params);
@@ -76,21 +33,6 @@ test('every case of sampling.json: probabilities within 1e-6, argmax among the t
     }
   }
   assert.ok(numGreedy > 20 && numGreedy < 380, `${numGreedy} greedy cases`);
-});
-
-test('every case of sampling.json: raw log-probabilities are those of the untouched logits', () => {
-  for (const [index, oracle] of cases.entries()) {
-    const logits = Float32Array.from(oracle.logits);
-    const entry = rawLogprobs(logits, index % logits.length, 5);
-    assert.ok(Math.abs(entry.logprob - oracle.raw_logprobs[index % logits.length]!) < 1e-6);
-    assert.deepEqual(
-      [...entry.topLogprobs],
-      entry.topLogprobs.toSorted((a, b) => b - a),
-    );
-    for (const [i, id] of entry.topIds.entries()) assert.ok(Math.abs(entry.topLogprobs[i]! - oracle.raw_logprobs[id]!) < 1e-6);
-    const best = oracle.raw_logprobs.toSorted((a, b) => b - a).slice(0, 5);
-    for (const [i, logprob] of best.entries()) assert.ok(Math.abs(entry.topLogprobs[i]! - logprob) < 1e-6);
-  }
 });
 
 test('a draw picks the token whose stretch of the cumulative distribution over ascending ids it falls in', () => {
