@@ -34,6 +34,8 @@ const seconds = z
   )
   .pipe(z.number().min(0, 'must be at least 0'));
 
+const secondsOrMinusOne = z.union([z.literal([-1, '-1']).transform(() => -1), seconds], 'must be a number of seconds, or -1');
+
 const flag = z.union([z.boolean(), z.enum(['true', 'false', '1', '0']).transform((word) => word === 'true' || word === '1')], {
   error: 'must be true or false',
 });
@@ -206,6 +208,20 @@ export const SETTINGS = {
     value: 'BYTES',
     doc: 'Largest headers of a request, together; above it 431.',
   }),
+  maxConcurrency: setting({
+    schema: integer(1),
+    default: null,
+    group: 'Server',
+    value: 'REQUESTS',
+    doc: 'Requests that may be answered at the same time; above it 429 with Retry-After. With several workers each has its share. Default: no limit but the queue of --scheduler-max-size.',
+  }),
+  maxWaitingTime: setting({
+    schema: secondsOrMinusOne,
+    default: -1,
+    group: 'Server',
+    value: 'SECONDS',
+    doc: 'How long a request above --max-concurrency waits for its turn before 429; -1 or 0 = not at all.',
+  }),
   schedulerMaxSize: setting({
     schema: integer(1),
     default: 1024,
@@ -364,6 +380,7 @@ type ChosenAtStart =
   | 'sslCertfile'
   | 'sslKeyfile'
   | 'uds'
+  | 'maxConcurrency'
   | 'chatTemplate'
   | 'model'
   | 'servedModelName'

@@ -6,8 +6,6 @@ export const IGNORED_FLAGS: Readonly<Record<string, boolean>> = {
   // server
   'metrics-port': true,
   'controller-port': true,
-  'max-concurrency': true,
-  'max-waiting-time': true,
   timeout: true,
   'enable-mm-output': false,
   'tokenizer-base-url': true,

@@ -4,6 +4,7 @@ import { TroupeError } from '../core/errors.ts';
 import { ApiKeys } from './api-keys.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
+import { ConcurrencyGate, type ConcurrencyLimit, holdUntilEnd } from './concurrency-gate.ts';
 import { corsHeaders } from './cors.ts';
 import { errorReply, MethodNotAllowedError, statusOf } from './error-reply.ts';
 import { health, live, ready } from './health.ts';
@@ -12,9 +13,12 @@ import { isMessagesPath, MESSAGES_PATH, messageErrorReply } from './messages/mes
 import { messages } from './messages/messages.ts';
 import { metricsText } from './metrics-route.ts';
 import { listModels, MODELS_PATH, retrieveModel } from './models.ts';
+import { abortRequests, configInfo, isPaused, pause, resume } from './operations.ts';
+import { RESPONSES_PATH, responseRoutes } from './responses/stored-responses.ts';
 import { load, root, versionInfo } from './root.ts';
 import { findRoute, match, type RequestContext, type Routes } from './routes.ts';
 import type { Services } from './services.ts';
+import { detokenize, tokenize } from './tokenize.ts';
 
 export interface ApiOptions extends Omit<Services, 'activeIds'> {
   readonly edge?: EdgeOptions;
@@ -26,6 +30,8 @@ export interface EdgeOptions {
   readonly apiKeyDigests?: readonly string[];
   /** Pages that browsers let read the replies; null = none. */
   readonly allowedOrigins?: readonly string[] | null;
+  /** Generations at the same time; null = as many as the engine's queue takes. */
+  readonly concurrency?: ConcurrencyLimit | null;
 }
 
 export interface Api {
@@ -42,14 +48,16 @@ interface Edge {
   readonly routes: Routes;
   readonly keys: ApiKeys;
   readonly allowedOrigins: readonly string[] | null;
+  readonly gate: ConcurrencyGate | null;
 }
 
-export function createApi({ edge: { apiKeyDigests, allowedOrigins = null } = {}, ...options }: ApiOptions): Api {
+export function createApi({ edge: given = {}, ...options }: ApiOptions): Api {
   const services: Services = { ...options, activeIds: new Set() };
   const routes: Routes = {
     '/v1/chat/completions': { POST: chatCompletions(services) },
     '/v1/completions': { POST: completions(services) },
     [MESSAGES_PATH]: { POST: messages(services) },
+    ...responseRoutes(services),
     [MODELS_PATH]: { GET: listModels(services) },
     [`${MODELS_PATH}/*`]: { GET: retrieveModel(services) },
     '/health': { GET: health(services) },
@@ -59,9 +67,23 @@ export function createApi({ edge: { apiKeyDigests, allowedOrigins = null } = {},
     '/load': { GET: load(() => routes) },
     '/metrics': { GET: metricsText(services) },
     '/version': { GET: versionInfo(services) },
+    '/tokenize': { POST: tokenize(services) },
+    '/v1/tokenize': { POST: tokenize(services) },
+    '/detokenize': { POST: detokenize(services) },
+    '/v1/detokenize': { POST: detokenize(services) },
+    '/v1/abort_requests': { POST: abortRequests(services) },
+    '/v1/pause': { POST: pause(services) },
+    '/v1/resume': { POST: resume(services) },
+    '/v1/is_paused': { GET: isPaused(services) },
+    '/config-info': { GET: configInfo(services) },
     '/': { GET: root(services, () => routes) },
   };
-  const edge: Edge = { routes, keys: new ApiKeys(apiKeyDigests), allowedOrigins };
+  const edge: Edge = {
+    routes,
+    keys: new ApiKeys(given.apiKeyDigests),
+    allowedOrigins: given.allowedOrigins ?? null,
+    gate: given.concurrency ? new ConcurrencyGate(given.concurrency, options.clock) : null,
+  };
   return {
     handle: (request) => handle(services, edge, request),
     maxBodyBytes: (head) => (isAllowed(edge, head) ? options.limits.maxBodyBytes : 0),
@@ -97,18 +119,30 @@ async function handle(services: Services, edge: Edge, request: HttpRequest): Pro
 
 const CLIENT_CLOSED_REQUEST = 499;
 
-async function answer(services: Services, { routes, keys }: Edge, request: HttpRequest, context: Context): Promise<HttpReply> {
+async function answer(services: Services, { routes, keys, gate }: Edge, request: HttpRequest, context: Context): Promise<HttpReply> {
   try {
     const known = findRoute(routes, request.path);
     context.route = known ?? 'other';
     keys.check(request, known);
     const { handler, route } = match(routes, request.method, request.path);
-    if (isGeneration(route) && request.method === 'POST') services.metrics.countReceived();
-    return await handler(request, context);
+    if (!isGeneration(route) || request.method !== 'POST') return await handler(request, context);
+    services.metrics.countReceived();
+    if (gate === null) return await handler(request, context);
+    return await withPlace(gate, request, () => handler(request, context));
   } catch (error) {
     logFailure(services, request, context, error);
     const reply = isMessagesPath(request.path) ? messageErrorReply(error, context.requestId) : errorReply(error);
     return error instanceof MethodNotAllowedError ? { ...reply, headers: { ...reply.headers, allow: error.allow } } : reply;
+  }
+}
+
+async function withPlace(gate: ConcurrencyGate, { signal }: HttpRequest, run: () => HttpReply | Promise<HttpReply>): Promise<HttpReply> {
+  const release = await gate.enter(signal);
+  try {
+    return holdUntilEnd(await run(), release);
+  } catch (error) {
+    release();
+    throw error;
   }
 }
 
@@ -125,7 +159,7 @@ function logFailure({ logger }: Services, request: HttpRequest, { requestId, rou
   }
 }
 
-const GENERATIONS: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions', MESSAGES_PATH]);
+const GENERATIONS: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions', RESPONSES_PATH, MESSAGES_PATH]);
 
 function isGeneration(route: string): boolean {
   return GENERATIONS.has(route);

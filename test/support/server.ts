@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { type ChildProcessInfo, childrenOf } from './child-processes.ts';
+import { secureCall } from './https-client.ts';
 
 export interface LogLine {
   readonly level?: string | number;
@@ -53,20 +54,27 @@ export class Server {
 
   async ready(): Promise<this> {
     await this.listening();
-    if (!this.url.startsWith('http:')) await this.logged('serving');
-    else while ((await this.status('/ready')) !== 200) await this.tick('waiting for /ready');
+    while ((await this.status('/ready')) !== 200) await this.tick('waiting for /ready');
     return this;
   }
 
   /** HTTP status of a GET, 0 when nobody listens. */
   async status(path: string): Promise<number> {
     try {
+      if (!this.url.startsWith('http:')) return await this.#secureStatus(path);
       const reply = await fetch(this.url + path);
       await reply.arrayBuffer();
       return reply.status;
     } catch {
       return 0;
     }
+  }
+
+  /** Over TLS, whatever the certificate, or a Unix socket. */
+  async #secureStatus(path: string): Promise<number> {
+    const socketPath = /^unix:(.*)/.exec(this.url)?.[1];
+    const [base, options] = socketPath ? ['http://localhost', { socketPath }] : [this.url, { rejectUnauthorized: false }];
+    return (await secureCall(base + path, options)).status;
   }
 
   /** The supervisor's children, with the titles they give themselves (`troupe engine-0`). */
