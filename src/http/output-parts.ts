@@ -43,6 +43,13 @@ export class OutputParts {
     return events;
   }
 
+  /** For dialects whose answer has at least one part. */
+  startTextIfEmpty(): PartEvent[] {
+    const events: PartEvent[] = [];
+    if (this.#parts.length === 0) this.#partFor(events, 'text');
+    return events;
+  }
+
   /** Closes the last part. */
   end(): PartEvent[] {
     const part = this.#open;

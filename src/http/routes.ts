@@ -20,7 +20,7 @@ export interface RequestContext {
 }
 
 export type Handler = (request: HttpRequest, context: RequestContext) => HttpReply | Promise<HttpReply>;
-export type Method = 'GET' | 'POST';
+export type Method = 'GET' | 'POST' | 'DELETE';
 /** Path → method → handler. A path that ends in `/*` takes whatever follows. */
 export type Routes = Readonly<Record<string, Readonly<Partial<Record<Method, Handler>>>>>;
 
