@@ -1,7 +1,8 @@
 /** The engine group's process: its main thread does messages only, its rank thread computes. */
 import type { ChildLink } from './actors/child-main.ts';
 import { startEngineGroup } from './actors/engine-group.ts';
-import { spawnRankThread } from './actors/thread-rank.ts';
+import { GrammarHost } from './actors/grammar-host.ts';
+import { newRankWake, type RankSpec, spawnRankThread } from './actors/thread-rank.ts';
 import type { ChildAssignment } from './child-assignment.ts';
 import { StartupError } from './core/errors.ts';
 import type { Epoch } from './core/ids.ts';
@@ -14,6 +15,7 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
   const epoch: Epoch = [systemClock.now(), process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
   const transport = await LocalTransport.open({ directory, peerId: `${id}.${epoch.join('-')}`, clock: systemClock });
+  const rankWake = newRankWake();
   const group = startEngineGroup({
     engineId: id,
     epoch,
@@ -21,8 +23,9 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
     clock: systemClock,
     log,
     maxNumSeqs: config.maxNumSeqs,
-    spawnRank: () =>
-      spawnRankThread({
+    grammars: new GrammarHost({ clock: systemClock, log, modelDir: plan.modelDir, rankWake }),
+    spawnRank: () => {
+      const spec: RankSpec = {
         groupEpoch: epoch,
         maxNumBatchedTokens: config.maxNumBatchedTokens,
         enablePrefixCaching: config.enablePrefixCaching,
@@ -39,7 +42,9 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
           ...(config.cacheDir !== null && { cacheDir: config.cacheDir }),
           ...(config.onnxruntimeLibrary !== null && { onnxruntimeLibrary: config.onnxruntimeLibrary }),
         },
-      }),
+      };
+      return spawnRankThread(spec, rankWake);
+    },
     onLoading: (stage, fraction) => link.report({ type: 'loading', stage, fraction }),
   });
 

@@ -22,6 +22,7 @@ import { ENGINE_BEATS, engineControl, engineRequests, FRONTEND_BEATS, frontendFr
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
 import { BeatWatch } from './beat-watch.ts';
 import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
+import { GrammarAdmission, type GrammarOpener } from './grammar-admission.ts';
 import type { Log } from './log.ts';
 import { isFrozen, PauseRegister } from './pause-register.ts';
 import type { ToRank, Turn } from './rank-port.ts';
@@ -37,6 +38,8 @@ export interface EngineDeskOptions {
   /** A frontend that is silent this long is gone. */
   readonly silenceMs: number;
   readonly postToRank: (message: ToRank) => void;
+  /** Compiles constraints; absent = constrained requests are refused. */
+  readonly grammars?: GrammarOpener | undefined;
   /** Something was given back or acknowledged: a draining group looks whether it is done. */
   readonly onQuieter: () => void;
   readonly onDrainRequest: () => void;
@@ -69,6 +72,7 @@ export class EngineDesk {
   /** Of the pause that has taken effect in the rank; beats tell no later one. */
   #freezeRevision = 0;
   readonly #subscriptions: Subscription[];
+  readonly #grammars: GrammarAdmission;
   readonly #pendingAdds = new Map<number, PendingAdd>();
   readonly #pendingTags = new Map<string, number>();
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0 };
@@ -82,6 +86,7 @@ export class EngineDesk {
   constructor(options: EngineDeskOptions) {
     this.#options = options;
     const { transport, engineId, epoch } = options;
+    this.#grammars = new GrammarAdmission(options.grammars ?? null);
     this.#watch = new BeatWatch({ clock: options.clock, silenceMs: options.silenceMs, tickMs: options.beatMs });
     const receive = (message: IncomingMessage): void => this.#receive(message);
     this.#subscriptions = [engineRequests(engineId, epoch), engineControl(engineId, epoch), FRONTEND_BEATS].map((subject) =>
@@ -197,11 +202,23 @@ export class EngineDesk {
     const tag = this.#nextTag++;
     this.#pendingAdds.set(tag, { session, key, request, askers: [incoming] });
     this.#pendingTags.set(key, tag);
-    const { promptIds, params, seed, choices, cacheSalt, priority } = request;
-    this.#options.postToRank({ type: 'add', tag, request: { key, promptIds, params, seed, choices, cacheSalt, priority } });
+    if (request.params.constraint === null) this.#postAdd(tag, key, request);
+    else void this.#giveWithGrammar(tag, key, request);
     // The rank may answer with tokens in the same turn, so the request is known before it is accepted.
-    const numUnfinished = choices.filter((choice) => !choice.finished).length;
+    const numUnfinished = request.choices.filter((choice) => !choice.finished).length;
     this.#sessions.begin(session, { key, slot: request.slot, attempt: request.attempt, numUnfinished });
+  }
+
+  #postAdd(tag: number, key: string, request: AddRequest, grammar?: unknown): void {
+    const { promptIds, params, seed, choices, cacheSalt, priority } = request;
+    this.#options.postToRank({ type: 'add', tag, request: { key, promptIds, params, seed, choices, cacheSalt, priority, grammar } });
+  }
+
+  async #giveWithGrammar(tag: number, key: string, request: AddRequest): Promise<void> {
+    const opened = await this.#grammars.open(key, request);
+    if (opened && 'grammar' in opened && !this.#isClosed) return this.#postAdd(tag, key, request, opened.grammar);
+    const dropped = { type: 'nack', code: 'draining', retryAfterMs: 0, message: 'The request was given up.' } as const;
+    this.#answerAdd(tag, opened && 'code' in opened ? opened : dropped);
   }
 
   /** Not remembered: the same attempt may come again when the group serves. */
@@ -238,7 +255,9 @@ export class EngineDesk {
     const session = this.#sessions.find(message.frontendId, message.frontendEpoch);
     if (!session) return;
     const key = session.keyOf(message.slot, message.attempt);
-    if (session.running.has(key)) this.#options.postToRank({ type: 'abort', key, choice: message.choice });
+    if (!session.running.has(key)) return;
+    this.#grammars.drop(key);
+    this.#options.postToRank({ type: 'abort', key, choice: message.choice });
   }
 
   #replay(message: ReplayRequest): void {
@@ -284,7 +303,10 @@ export class EngineDesk {
     session.isGone = true;
     this.#watch.forget(session.frontendId);
     const numRequests = session.running.size;
-    for (const key of session.running.keys()) this.#options.postToRank({ type: 'abort', key, choice: null });
+    for (const key of session.running.keys()) {
+      this.#grammars.drop(key);
+      this.#options.postToRank({ type: 'abort', key, choice: null });
+    }
     if (numRequests === 0) session.ring.clear();
     else this.#options.log.info({ frontend: session.frontendId, numRequests }, `frontend lost (${why}): its requests are aborted`);
     this.#options.onQuieter();

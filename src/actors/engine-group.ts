@@ -19,6 +19,7 @@ import type { Epoch } from '../core/ids.ts';
 import type { EngineState } from '../transport/messages.ts';
 import type { Transport } from '../transport/transport.ts';
 import { type DeskStanding, EngineDesk } from './engine-desk.ts';
+import type { GrammarOpener } from './grammar-admission.ts';
 import type { Log } from './log.ts';
 import { type RankInput, type RankReport, rankMachine } from './rank.ts';
 import type { RankFacts, RankPort } from './rank-port.ts';
@@ -34,6 +35,8 @@ export interface EngineGroupOptions {
   readonly log: Log;
   readonly maxNumSeqs: number;
   readonly spawnRank: () => RankPort;
+  /** Compiles constraints for the rank; closed with the group. Absent = constrained requests are refused. */
+  readonly grammars?: GrammarOpener & { close(): void };
   readonly onLoading?: (stage: string, fraction: number) => void;
   /** 250 ms. */
   readonly beatMs?: number;
@@ -134,6 +137,7 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
     beatMs,
     silenceMs: options.frontendSilenceMs ?? 5000,
     postToRank: (message) => port.post(message),
+    grammars: options.grammars,
     onQuieter: () => tellWhenQuiet(),
     onDrainRequest: () => group.send({ type: 'drain' }),
   });
@@ -167,6 +171,7 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
   const end = (context: GroupContext): void => {
     beats.stop();
     desk.close();
+    options.grammars?.close();
     const error = context.failure ? toError(context.failure) : null;
     whenReady.reject(error ?? new Error('The engine group was stopped before it served.'));
     whenEnded.resolve({ error });

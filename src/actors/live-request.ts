@@ -15,8 +15,8 @@ import type { RequestObservation } from './frontend-metrics.ts';
 import { type ChoiceJournal, Journal } from './journal.ts';
 import type { ModelText, PreparedRequest } from './prepare-request.ts';
 import { type Outcome, type RequestEvent, requestMachine } from './request.ts';
-import { toolCallIds } from './tool-call-ids.ts';
 import type { NamedRequest } from './request-names.ts';
+import { toolCallIds } from './tool-call-ids.ts';
 
 /** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
 const MAX_WAITING_DELTAS = 64;
@@ -61,6 +61,8 @@ export class LiveRequest {
   /** Why the last engine would not have it; told to the client when no other will. */
   refusal: TroupeError | null = null;
   wasAccepted = false;
+  /** What a pooling request ended with. */
+  hidden: Float32Array | null = null;
 
   readonly #options: LiveRequestOptions;
   readonly #actor: ActorRefFrom<typeof requestMachine>;
@@ -124,6 +126,12 @@ export class LiveRequest {
   /** What operators call it. */
   get name(): NamedRequest {
     return this.#options.request;
+  }
+
+  /** The request field that its constraint came from; null without one. */
+  get constraintParam(): string | null {
+    const { constraint, tools } = this.#options.request;
+    return constraint?.param ?? (tools ? 'tools' : null);
   }
 
   get state(): string {

@@ -143,6 +143,10 @@ export class Placement {
   /** A new request gets the engine's word when no other engine will have it; one that was accepted before is offered again until it runs. */
   #readRefusal(request: LiveRequest, nack: Nack): void {
     if (nack.code === 'too_long') throw new TroupeError('context_length_exceeded', nack.message);
+    if (nack.code === 'invalid_grammar') {
+      const { constraintParam } = request;
+      throw new TroupeError('invalid_request', nack.message, constraintParam === null ? {} : { param: constraintParam });
+    }
     if (nack.code === 'queue_full' && !request.wasAccepted)
       request.refusal = new TroupeError('queue_full', nack.message, { retryAfterMs: nack.retryAfterMs });
   }

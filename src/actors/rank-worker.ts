@@ -6,6 +6,7 @@ import { createRunner } from '../engine/runner/create-runner.ts';
 // biome-ignore lint/style/noRestrictedImports: a thread's entry is its composition root; nobody can hand it a clock
 import { systemClock } from '../system-clock.ts';
 import { EngineLoop } from './engine-loop.ts';
+import { sharedConstraints } from './grammar-constraints.ts';
 import type { FromRank, ToRank } from './rank-port.ts';
 import type { RankWorkerData } from './thread-rank.ts';
 
@@ -39,6 +40,7 @@ function run(): void {
       maxNumWaiting: spec.maxNumWaiting,
       fingerprint,
       clock: systemClock,
+      constraints: sharedConstraints(counter),
     });
     tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: runner.vocabSize } });
     turnUntilStopped(new EngineLoop(engine));

@@ -26,10 +26,12 @@ export interface RankWorkerData {
   readonly wake: SharedArrayBuffer;
 }
 
+/** The counter on which a rank sleeps; whoever has something for it counts up. */
+export const newRankWake = (): SharedArrayBuffer => new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+
 /** Starts the thread. It loads the model at once and reports through the port. */
-export function spawnRankThread(spec: RankSpec): RankPort {
+export function spawnRankThread(spec: RankSpec, wake = newRankWake()): RankPort {
   const { port1: port, port2: threadPort } = new MessageChannel();
-  const wake = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const counter = new Int32Array(wake);
   const worker = startWorker('rank-worker', {
     workerData: { spec, port: threadPort, wake } satisfies RankWorkerData,

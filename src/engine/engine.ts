@@ -9,10 +9,10 @@ import type { Epoch } from '../core/ids.ts';
 import type { Constraints } from './constraint.ts';
 import { KvCache } from './kv/kv-cache.ts';
 import { LiveRequests } from './live-requests.ts';
+import { LogprobReader } from './logprobs.ts';
 import { uniform } from './random.ts';
 import type { AddResult, EngineRequest, EngineStats, LogprobEntry, SequenceOutput } from './request.ts';
 import type { ModelRunner } from './runner/model-runner.ts';
-import { LogprobReader } from './logprobs.ts';
 import { LogitsError, neededLogits, Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
@@ -73,6 +73,8 @@ export class Engine {
   readonly #load = new LoadMeter();
   /** Known tokens at which a sequence ends: the model's limit, or one more than the whole KV cache can hold. */
   readonly #maxLen: number;
+  /** Tokens of a prompt that nothing is generated after. */
+  readonly #maxPooledLen: number;
   #stepId = 0;
   /** Nothing could be scheduled: what runs waits for masks. Over when one has come, or with an add or an abort. */
   #isHeldUp = false;
@@ -87,6 +89,7 @@ export class Engine {
     this.#runner = runner;
     this.#clock = options.clock;
     this.#maxLen = Math.min(options.maxModelLen, numBlocks * blockSize + 1);
+    this.#maxPooledLen = Math.min(options.maxModelLen, numBlocks * blockSize);
     this.#kv = new KvCache({
       numRows: options.maxNumSeqs,
       numBlocks,
@@ -227,6 +230,7 @@ export class Engine {
     const tokenIds = new Int32Array(numTokens);
     const sequences: StepSequence[] = [];
     let start = 0;
+    let wantsHidden = false;
     for (const sequence of scheduled) {
       const { numScheduled, numComputed } = sequence;
       for (let i = 0; i < numScheduled; i++) tokenIds[start + i] = sequence.tokenIds[numComputed + i]!;
@@ -234,8 +238,10 @@ export class Engine {
       const numLogits = needs === 'none' ? 0 : 1;
       sequences.push({ slot: sequence.slot!, start, numTokens: numScheduled, numComputed, draftTokens: NO_DRAFT, needs, numLogits });
       start += numScheduled;
+      if (sequence.params.pooling && numLogits > 0) wantsHidden = true;
     }
-    return { groupEpoch: this.#options.groupEpoch, stepId: ++this.#stepId, kvOps, tokenIds, sequences };
+    const step = { groupEpoch: this.#options.groupEpoch, stepId: ++this.#stepId, kvOps, tokenIds, sequences };
+    return wantsHidden ? { ...step, wantsHidden } : step;
   }
 
   /** The step computed the sequence's scheduled tokens; if those were the last known ones, there is a new one. */
@@ -248,6 +254,7 @@ export class Engine {
     if (isLate) sequence.numLateTokens = LATE_TOKENS;
     if (isLate || result.type === 'none' || this.#takeForced(sequence)) return;
     try {
+      if (sequence.params.pooling) return this.#pool(sequence, result);
       const id = this.#nextToken(sequence, result);
       const logprobs = this.#logprobsOf(sequence, result, id);
       sequence.history.append(id);
@@ -264,6 +271,16 @@ export class Engine {
       this.#errors.push(this.#errorOf(sequence, error.message, error));
       this.#emit(sequence, [], 'error', null);
     }
+  }
+
+  /** A pooling request ends with its prompt. */
+  #pool(sequence: Sequence, result: SequenceResult): void {
+    const hidden = result.type === 'full' ? result.hidden : undefined;
+    assert(hidden, `${sequence.request.key} got no hidden state in step ${this.#stepId}`);
+    const wrong = hidden.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0) throw new LogitsError(`value ${wrong} of the hidden state is ${hidden[wrong]}`);
+    this.#emit(sequence, [], 'stop', null, hidden.slice());
+    this.#end(sequence, true);
   }
 
   #nextToken(sequence: Sequence, result: SequenceResult): number {
@@ -344,7 +361,13 @@ export class Engine {
   }
 
   /** Called after the tokens were appended. */
-  #emit(sequence: Sequence, ids: readonly number[], finish: FinishReason | null, logprobs: readonly LogprobEntry[] | null): void {
+  #emit(
+    sequence: Sequence,
+    ids: readonly number[],
+    finish: FinishReason | null,
+    logprobs: readonly LogprobEntry[] | null,
+    hidden?: Float32Array,
+  ): void {
     this.#outputs.push({
       key: sequence.request.key,
       choice: sequence.choice,
@@ -353,6 +376,7 @@ export class Engine {
       finish,
       logprobs,
       cachedTokens: sequence.hasEmitted ? null : sequence.numCachedPromptTokens,
+      ...(hidden && { hidden }),
     });
     sequence.hasEmitted = true;
   }
@@ -371,8 +395,9 @@ export class Engine {
   /** Continuations are never refused for load. */
   #refusal(request: EngineRequest): AddResult | null {
     const numPromptTokens = request.promptIds.length;
-    if (numPromptTokens >= this.#maxLen) {
-      const limit = `${this.#maxLen - 1} (maxModelLen ${this.#options.maxModelLen}, KV cache ${this.#kv.numBlocks} blocks of ${this.#kv.blockSize})`;
+    const maxPromptLen = request.params.pooling ? this.#maxPooledLen : this.#maxLen - 1;
+    if (numPromptTokens > maxPromptLen) {
+      const limit = `${maxPromptLen} (maxModelLen ${this.#options.maxModelLen}, KV cache ${this.#kv.numBlocks} blocks of ${this.#kv.blockSize})`;
       return {
         type: 'nack',
         code: 'too_long',

@@ -18,6 +18,20 @@ export function editLogits(logits: Float64Array, params: SamplingParams, history
   }
 }
 
+/** −∞ for every token whose bit is not set in the mask (see constraint.ts). */
+export function applyMask(logits: Float64Array, mask: Int32Array): void {
+  for (let word = 0, first = 0; first < logits.length; word++, first += 32) {
+    const bits = mask[word]!;
+    if (bits === -1) continue;
+    if (bits === 0) {
+      logits.fill(Number.NEGATIVE_INFINITY, first, first + 32);
+      continue;
+    }
+    const end = Math.min(first + 32, logits.length);
+    for (let id = first; id < end; id++) if (((bits >>> (id & 31)) & 1) === 0) logits[id] = Number.NEGATIVE_INFINITY;
+  }
+}
+
 /** Whether `editLogits` would leave every logit as it is, now and (apart from minTokens) later. */
 export function isUnedited(params: SamplingParams, numOutputTokens: number): boolean {
   return (
@@ -26,6 +40,7 @@ export function isUnedited(params: SamplingParams, numOutputTokens: number): boo
     params.presencePenalty === 0 &&
     params.logitBias.length === 0 &&
     params.badWords.length === 0 &&
+    params.constraint === null &&
     (params.stopTokenIds.length === 0 || numOutputTokens >= params.minTokens)
   );
 }

@@ -29,7 +29,7 @@ export type AddResult =
   | { readonly type: 'ack' /** Requests ahead of it in the queue. */; readonly position: number }
   | {
       readonly type: 'nack';
-      readonly code: 'queue_full' | 'too_long' | 'draining';
+      readonly code: 'queue_full' | 'too_long' | 'draining' | 'invalid_grammar';
       readonly retryAfterMs: number;
       readonly message: string;
     };
@@ -59,6 +59,8 @@ export interface SequenceOutput {
   readonly logprobs: readonly LogprobEntry[] | null;
   /** Prompt tokens taken from the prefix cache; set with the first output of a choice in this attempt. */
   readonly cachedTokens: number | null;
+  /** [hiddenSize]: what a pooling request ends with. */
+  readonly hidden?: Float32Array;
 }
 
 /** Plain numbers for whoever records them; counters since the engine started. */

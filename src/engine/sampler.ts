@@ -73,6 +73,7 @@ export class Sampler {
 
 /** What the runner must return for the next token of a sequence. Plain greedy text needs no logits outside the graph. */
 export function neededLogits(params: SamplingParams, numOutputTokens: number): Needs {
+  if (params.pooling) return 'full'; // hidden states come beside logits
   return params.temperature === 0 && params.logprobs === null && isUnedited(params, numOutputTokens) ? 'argmax' : 'full';
 }
 

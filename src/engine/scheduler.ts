@@ -10,6 +10,7 @@
  * Both lists are sorted by compareSequences. Blocks are claimed as a row grows. When none are left, a sequence preempts the last running
  * one behind it: blocks to the prefix cache, row released, back to its old place among the waiting, which is the head of its priority.
  * A sequence with nobody behind it keeps its blocks and sits the step out; the first in order can always go on, so the engine does too.
+ * Only a sequence whose grammar mask is late is left out of steps until the mask is there, wherever it stands.
  */
 import { assert } from '../core/errors.ts';
 import type { KvCache } from './kv/kv-cache.ts';
@@ -76,14 +77,14 @@ export class Scheduler {
     // By index: preemption takes sequences from the end of the list, behind the one that is looked at.
     for (let i = 0; i < this.running.length; i++) {
       const sequence = this.running[i]!;
-      if (sequence.numUncomputed === 1 && this.#claim(sequence, sequence.numTokens)) this.#schedule(sequence, 1);
+      if (sequence.numUncomputed === 1 && !sequence.isHeldUp && this.#claim(sequence, sequence.numTokens)) this.#schedule(sequence, 1);
     }
   }
 
   #schedulePrefills(): void {
     for (let i = 0; i < this.running.length && this.#hasPrefillBudget; i++) {
       const sequence = this.running[i]!;
-      if (sequence.numUncomputed === 1 || sequence.numScheduled > 0) continue;
+      if (sequence.numUncomputed === 1 || sequence.numScheduled > 0 || sequence.isHeldUp) continue;
       const numTokens = this.#chunkOf(sequence.numUncomputed);
       if (numTokens > 0 && this.#claim(sequence, sequence.numComputed + numTokens)) this.#schedulePrefill(sequence, numTokens);
     }

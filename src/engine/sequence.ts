@@ -8,6 +8,7 @@
 import type { FinishReason } from '../core/generation.ts';
 import type { Slot } from '../core/ids.ts';
 import type { SamplingParams } from '../core/sampling-params.ts';
+import { type Constraint, paramsUnder } from './constraint.ts';
 import type { BlockHash } from './kv/block-hash.ts';
 import type { EngineRequest } from './request.ts';
 import { TokenHistory } from './token-history.ts';
@@ -22,6 +23,10 @@ export class Sequence {
   readonly numContinued: number;
   /** Counts up with every request that was added. */
   readonly arrival: number;
+  /** What the output must match; null = anything. */
+  readonly constraint: Constraint | null;
+  /** Decides how its tokens are chosen. */
+  readonly params: SamplingParams;
   /** An earlier choice of the same request whose prompt blocks this one takes instead of computing them. */
   readonly leader: Sequence | null;
 
@@ -32,6 +37,8 @@ export class Sequence {
   /** The first part of the known tokens came from the prefix cache when the sequence was first admitted; null before. */
   numCachedAtStart: number | null = null;
   hasEmitted = false;
+  /** Tokens for which it runs only with its mask in hand, since masks were late; 0 = the mask is made while its step runs. */
+  numLateTokens = 0;
   /** When its first step began (monotonic milliseconds); null before. */
   startedAtMs: number | null = null;
 
@@ -44,17 +51,22 @@ export class Sequence {
   /** Chained hashes of its full blocks, as far as they were needed. */
   readonly blockHashes: BlockHash[] = [];
 
-  constructor(request: EngineRequest, choice: number, outputIds: readonly number[], arrival: number, leader: Sequence | null) {
+  constructor(
+    request: EngineRequest,
+    choice: number,
+    outputIds: readonly number[],
+    arrival: number,
+    leader: Sequence | null,
+    constraint: Constraint | null = null,
+  ) {
     this.request = request;
+    this.constraint = constraint;
+    this.params = constraint ? paramsUnder(constraint, request.params) : request.params;
     this.choice = choice;
     this.history = new TokenHistory(request.promptIds, outputIds, request.params);
     this.numContinued = outputIds.length;
     this.arrival = arrival;
     this.leader = leader;
-  }
-
-  get params(): SamplingParams {
-    return this.request.params;
   }
 
   get tokenIds(): readonly number[] {
@@ -83,6 +95,11 @@ export class Sequence {
     return Math.min(this.numCachedAtStart ?? 0, this.numPromptTokens);
   }
 
+  /** Whether its last step could choose no token, and the next one could not either. */
+  get isHeldUp(): boolean {
+    return this.numLateTokens > 0 && this.constraint?.state === 'working';
+  }
+
   /** Whether the prompt's blocks are about to be there for the taking. */
   get waitsForLeader(): boolean {
     const leader = this.leader;
@@ -95,6 +112,8 @@ export class Sequence {
    */
   finishReason(maxLen: number): FinishReason | null {
     const { params, numOutputTokens } = this;
+    if (params.pooling) return null;
+    if (numOutputTokens > 0 && this.constraint?.endIds.includes(this.tokenIds[this.numTokens - 1]!)) return 'stop';
     if (numOutputTokens > params.minTokens && params.stopTokenIds.includes(this.tokenIds[this.numTokens - 1]!)) return 'stop';
     return numOutputTokens >= params.maxTokens || this.numTokens >= maxLen ? 'length' : null;
   }

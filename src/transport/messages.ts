@@ -42,7 +42,8 @@ export interface Ack {
 
 export interface Nack {
   readonly type: 'nack';
-  readonly code: 'queue_full' | 'too_long' | 'draining' | 'loading' | 'stale';
+  /** `invalid_grammar`: params.constraint is bad, too large or too slow; the message is for the client. */
+  readonly code: 'queue_full' | 'too_long' | 'draining' | 'loading' | 'stale' | 'invalid_grammar';
   readonly retryAfterMs: number;
   readonly message: string;
 }
@@ -107,6 +108,8 @@ export type FrameEntry = readonly [
   finish: FinishReason | null,
   logprobs: readonly WireLogprob[] | null,
   cachedTokens: number | null,
+  /** What a pooling request ends with; absent for all others. */
+  hidden?: Float32Array | null,
 ];
 
 /** Engine group → one frontend: one per engine step. Lost: noticed by the next frame's or beat's number, repaired by ReplayRequest. */
