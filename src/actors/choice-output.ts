@@ -1,6 +1,6 @@
 /** What a client gets of one choice: token ids in, deltas out, text, reasoning, ids and log-probabilities in step with each other. */
-import type { FinishReason, TextDelta, TokenLogprob, TopLogprob } from '../core/generation.ts';
-import type { ChoiceText } from '../text/choice-text.ts';
+import type { FinishReason, TextDelta, TokenLogprob, ToolCallDelta, TopLogprob } from '../core/generation.ts';
+import type { ChoiceParts, ChoiceText } from '../text/choice-text.ts';
 import { numCharacters } from '../text/num-characters.ts';
 import type { WireLogprob } from '../transport/messages.ts';
 
@@ -17,6 +17,15 @@ export interface ChoiceOutputOptions {
   /** A delta for every push, also while text is held back. */
   readonly wantTokenIds: boolean;
   readonly wantLogprobs: boolean;
+  /** How calls of tools are named and end the choice; absent without tools. */
+  readonly calls?: CallOptions | undefined;
+}
+
+export interface CallOptions {
+  /** Of the choice's call with this index. */
+  newId(index: number): string;
+  /** A stop after calls is told as `tool_calls`; not where the request named the function. */
+  readonly endAsCalls: boolean;
 }
 
 /** What one push came to: how many of its tokens count, and how the choice ended with them. */
@@ -34,6 +43,7 @@ export class ChoiceOutput {
   #logprobs: TokenLogprob[] = [];
   /** Of all deltas so far, in Unicode characters. */
   #numChars = 0;
+  #hasCalls = false;
 
   constructor(options: ChoiceOutputOptions) {
     this.#options = options;
@@ -53,33 +63,45 @@ export class ChoiceOutput {
       const entry = logprobs?.[i];
       if (entry && this.#options.wantLogprobs) this.#logprobs.push(toTokenLogprob(this.#options.tokens, ids[i]!, entry, piece.offsets[i]!));
     }
-    return { numTokens, finish, delta: this.#delta(piece.text, piece.reasoning, finish, piece.stopped?.stop) };
+    return { numTokens, finish, delta: this.#delta(piece, finish, piece.stopped?.stop) };
   }
 
   /** The last delta of a choice that ends without further tokens. */
   end(finish: FinishReason): TextDelta {
-    return this.#delta('', '', finish)!;
+    return this.#delta({ text: '', reasoning: '', calls: [] }, finish)!;
   }
 
-  #delta(newText: string, newReasoning: string, finish: FinishReason | null, stopString?: string): TextDelta | null {
+  #delta(piece: ChoiceParts, finish: FinishReason | null, stopString?: string): TextDelta | null {
     const rest = finish === null ? null : this.#options.text.finish();
-    const text = rest ? newText + rest.text : newText;
-    const reasoning = rest ? newReasoning + rest.reasoning : newReasoning;
-    const isWorthTelling = finish !== null || text !== '' || reasoning !== '' || (this.#options.wantTokenIds && this.#tokenIds.length > 0);
+    const text = rest ? piece.text + rest.text : piece.text;
+    const reasoning = rest ? piece.reasoning + rest.reasoning : piece.reasoning;
+    const toolCalls = this.#toolCalls(rest ? [...piece.calls, ...rest.calls] : piece.calls);
+    const hasNews = text !== '' || reasoning !== '' || toolCalls.length > 0;
+    const isWorthTelling = finish !== null || hasNews || (this.#options.wantTokenIds && this.#tokenIds.length > 0);
     if (!isWorthTelling) return null;
     if (this.#options.wantLogprobs) this.#countCharacters(text, finish !== null);
+    const rawText = this.#options.text.takeRawText();
     const delta: TextDelta = {
       choice: this.#options.index,
       text,
       reasoning,
+      ...(toolCalls.length > 0 && { toolCalls }),
+      ...(this.#options.wantTokenIds && { rawText }),
       tokenIds: this.#tokenIds,
       logprobs: this.#options.wantLogprobs ? this.#logprobs : null,
-      finishReason: finish,
+      finishReason: finish === 'stop' && this.#hasCalls && this.#options.calls?.endAsCalls ? 'tool_calls' : finish,
       ...(stopString !== undefined && { stopString }),
     };
     this.#tokenIds = [];
     this.#logprobs = [];
     return delta;
+  }
+
+  #toolCalls(pieces: ChoiceParts['calls']): ToolCallDelta[] {
+    const { calls } = this.#options;
+    if (!calls || pieces.length === 0) return [];
+    this.#hasCalls = true;
+    return pieces.map((piece) => (piece.name === undefined ? piece : { ...piece, id: calls.newId(piece.index) }));
   }
 
   /** A stop string takes its text with it: its tokens then begin where the text ends. */
@@ -97,11 +119,27 @@ export function mergeDeltas(waiting: TextDelta, next: TextDelta): TextDelta | nu
     choice: next.choice,
     text: waiting.text + next.text,
     reasoning: waiting.reasoning + next.reasoning,
+    ...(next.toolCalls
+      ? { toolCalls: mergedCalls(waiting.toolCalls ?? [], next.toolCalls) }
+      : waiting.toolCalls && { toolCalls: waiting.toolCalls }),
+    ...(next.rawText !== undefined && { rawText: (waiting.rawText ?? '') + next.rawText }),
     tokenIds: appended(waiting.tokenIds, next.tokenIds),
     logprobs: waiting.logprobs && next.logprobs ? appended(waiting.logprobs, next.logprobs) : null,
     finishReason: next.finishReason,
     ...(next.stopString !== undefined && { stopString: next.stopString }),
   };
+}
+
+/** Arguments of the same call become one piece; the piece with the name stays alone, as clients know it. */
+function mergedCalls(waiting: readonly ToolCallDelta[], next: readonly ToolCallDelta[]): readonly ToolCallDelta[] {
+  const merged = [...waiting];
+  for (const piece of next) {
+    const last = merged.at(-1);
+    const goesOn = last?.index === piece.index && last.name === undefined && piece.name === undefined;
+    if (goesOn) merged[merged.length - 1] = { index: piece.index, arguments: last.arguments + piece.arguments };
+    else merged.push(piece);
+  }
+  return merged;
 }
 
 /** The waiting delta is ours alone until it is read, so its arrays grow in place instead of being copied for every token. */

@@ -198,7 +198,7 @@ export class LiveRequest {
 
   /** Takes what a step gave one choice. The caller has checked that it comes from the engine and attempt in `assignment`. */
   take(entry: FrameEntry): void {
-    const [, , index, firstIndex, ids, finish, logprobs, cachedTokens] = entry;
+    const [, , index, firstIndex, ids, finish, logprobs, cachedTokens, hidden] = entry;
     const choice = this.journal.choices[index];
     if (!choice || choice.finish !== null || this.#outcome) return;
     const numKnown = this.journal.numKnown(choice, firstIndex, ids.length);
@@ -211,6 +211,7 @@ export class LiveRequest {
       this.lose(false, 'tokens are missing between two frames');
     } else {
       if (choice.outputIds.length === 0) this.#cachedTokens ??= cachedTokens;
+      if (hidden) this.hidden = hidden;
       const isNew = numKnown < ids.length || finish !== null;
       if (isNew) this.#append(choice, numKnown === 0 ? ids : ids.slice(numKnown), logprobs?.slice(numKnown) ?? null, finish);
     }

@@ -16,20 +16,23 @@ export interface TokenTable {
 export class Detokenizer {
   readonly #table: TokenTable;
   readonly #skipSpecialTokens: boolean;
+  readonly #shownTokenIds: ReadonlySet<number>;
   /** Bytes of a character that is not complete yet. */
   #pending: number[] = [];
   #isFirst = true;
   #numToStrip: number;
 
-  constructor(table: TokenTable, options: { readonly skipSpecialTokens: boolean }) {
+  /** @param options.shownTokenIds special tokens that are not skipped. */
+  constructor(table: TokenTable, options: { readonly skipSpecialTokens: boolean; readonly shownTokenIds?: ReadonlySet<number> }) {
     this.#table = table;
+    this.#shownTokenIds = options.shownTokenIds ?? new Set();
     this.#skipSpecialTokens = options.skipSpecialTokens;
     this.#numToStrip = table.decoder.numStripped;
   }
 
   /** The text that this token completes; often that of the token itself, '' while a character is incomplete. */
   push(id: number): string {
-    if (this.#skipSpecialTokens && this.#table.isSpecial(id)) return '';
+    if (this.#skipSpecialTokens && this.#table.isSpecial(id) && !this.#shownTokenIds.has(id)) return '';
     const piece = this.#table.piece(id);
     if (piece === undefined) return '';
     const text = this.#isFirst ? piece.firstText : piece.text;

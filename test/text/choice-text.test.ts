@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { ChoiceText, type ChoiceTextOptions } from '../../src/text/choice-text.ts';
-import { reasoningParserFor } from '../../src/text/reasoning/reasoning-parser.ts';
+import { QWEN3 } from '../../src/text/reasoning/think-tags.ts';
 import { MINI_DIR, readJson, tokenizerOf } from '../support/text-fixtures.ts';
 
 const MINI = tokenizerOf('troupe-mini');
@@ -40,13 +38,12 @@ test('golden completions: the text, with reasoning split off', () => {
     MINI_DIR,
     'golden.json',
   );
-  const factory = reasoningParserFor(readFileSync(join(MINI_DIR, 'chat_template.jinja'), 'utf8'))!;
   let numThinking = 0;
   for (const golden of cases) {
     assert.equal(run(choiceText(), golden.completion_token_ids).text, golden.text);
     if (!golden.rendered.endsWith('<think>\n')) continue;
     numThinking += 1;
-    const choice = choiceText({ reasoning: factory(golden.rendered) });
+    const choice = choiceText({ reasoning: QWEN3.newParser(golden.rendered) });
     const [reasoning, content] = golden.text.split('\n</think>\n\n');
     const result = run(choice, golden.completion_token_ids);
     assert.deepEqual([result.reasoning, result.text], [reasoning, content]);
@@ -64,8 +61,8 @@ test('a stop string says which token of the push completed it, and later ids are
   assert.equal(piece.stopped.stop, 'wo thr');
   const upTo = MINI.decode(ids.slice(0, piece.stopped.numTokens));
   assert.ok(upTo.includes('wo thr') && !MINI.decode(ids.slice(0, piece.stopped.numTokens - 1)).includes('wo thr'));
-  assert.deepEqual(choice.push(ids), { text: '', reasoning: '', offsets: [], stopped: null });
-  assert.deepEqual(choice.finish(), { text: '', reasoning: '' });
+  assert.deepEqual(choice.push(ids), { text: '', reasoning: '', calls: [], offsets: [], stopped: null });
+  assert.deepEqual(choice.finish(), { text: '', reasoning: '', calls: [] });
 });
 
 test('includeStopStrInOutput keeps the stop string and nothing after it', () => {
@@ -95,13 +92,15 @@ test('stop strings in the first minTokens tokens do not count', () => {
 });
 
 test('stop strings are matched before reasoning is split, inside it too', () => {
-  const factory = reasoningParserFor('<think></think>')!;
-  const result = run(choiceText({ stop: ['12'], reasoning: factory('<think>\n') }), MINI.encode('7 + 5 = 12.\n</think>\n\nIt is 12.'));
+  const result = run(
+    choiceText({ stop: ['12'], reasoning: QWEN3.newParser('<think>\n') }),
+    MINI.encode('7 + 5 = 12.\n</think>\n\nIt is 12.'),
+  );
   assert.deepEqual([result.reasoning, result.text], ['7 + 5 = ', '']);
 });
 
 test('text that looked like the start of a stop string comes with finish', () => {
   const choice = choiceText({ stop: ['three!'] });
   assert.equal(choice.push(MINI.encode('two three')).text, 'two ');
-  assert.deepEqual(choice.finish(), { text: 'three', reasoning: '' });
+  assert.deepEqual(choice.finish(), { text: 'three', reasoning: '', calls: [] });
 });

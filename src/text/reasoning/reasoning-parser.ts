@@ -1,5 +1,4 @@
-/** Splits what a model thinks from what it says, while it streams. Which parser a model needs follows from its chat template. */
-import { thinkTagsFor } from './think-tags.ts';
+/** Splits what a model thinks from what it says, while it streams. registry.ts knows the parsers' names. */
 
 export interface ReasoningPiece {
   readonly reasoning: string;
@@ -18,7 +17,10 @@ export interface ReasoningParser {
 /** Called with the rendered prompt, which may already have opened the reasoning. */
 export type ReasoningParserFactory = (renderedPrompt: string) => ReasoningParser;
 
-/** The parser for models with this chat template, or null when the template knows no reasoning. */
-export function reasoningParserFor(templateSource: string): ReasoningParserFactory | null {
-  return thinkTagsFor(templateSource);
+/** What stands behind a name of `--reasoning-parser`. */
+export interface ReasoningDialect {
+  readonly name: string;
+  /** Texts that mark reasoning. Where one is a special token of the vocabulary it is shown to the parser all the same. */
+  readonly markers: readonly string[];
+  readonly newParser: ReasoningParserFactory;
 }

@@ -1,24 +1,41 @@
 /**
- * `<think>` … `</think>`, as troupe-mini, Qwen3, DeepSeek-R1 and many others write it. Either the prompt or the model opens the reasoning.
- * Newlines beside the two markers belong to the markers.
+ * `<think>` … `</think>`, as troupe-mini, Qwen3, DeepSeek-R1 and many others write it. Either the prompt or the model opens the reasoning;
+ * some models are trained to think always. Newlines beside the two markers belong to the markers.
  */
-import type { ReasoningParser, ReasoningParserFactory, ReasoningPiece } from './reasoning-parser.ts';
+import type { ReasoningDialect, ReasoningParser, ReasoningPiece } from './reasoning-parser.ts';
 
 const OPEN = '<think>';
 const CLOSE = '</think>';
 
-export function thinkTagsFor(templateSource: string): ReasoningParserFactory | null {
-  if (!templateSource.includes(CLOSE)) return null;
-  return (renderedPrompt) => new ThinkTags(endsInReasoning(renderedPrompt));
+/** Reasoning where the prompt or the model opens it. */
+export const QWEN3: ReasoningDialect = {
+  name: 'qwen3',
+  markers: [OPEN, CLOSE],
+  newParser: (renderedPrompt) => new ThinkTags(stateOf(renderedPrompt) === 'open' ? 'reasoning' : 'start'),
+};
+
+/** Reasoning from the very start, also without `<think>`, unless the prompt has closed it. */
+export const DEEPSEEK_R1: ReasoningDialect = thinksAlways('deepseek-r1');
+export const ERNIE_45_VL_THINKING: ReasoningDialect = thinksAlways('ernie-45-vl-thinking');
+
+function thinksAlways(name: string): ReasoningDialect {
+  return { name, markers: [OPEN, CLOSE], newParser: alwaysThinking };
+}
+
+/** A parser for a model that thinks first, whatever the prompt says, except that it has thought already. */
+export function alwaysThinking(renderedPrompt: string): ReasoningParser {
+  const state = stateOf(renderedPrompt);
+  return new ThinkTags(state === 'open' ? 'reasoning' : state === 'closed' ? 'content' : 'unopened');
 }
 
 /**
  * start      nothing but white space so far: `<think>` may still come                → reasoning | content
+ * unopened   the same, but it is reasoning also without `<think>`                    → reasoning
  * reasoning  everything is reasoning until `</think>`                                → closed
  * closed     newlines after `</think>` are dropped                                   → content
  * content    everything is content, also further markers
  */
-type State = 'start' | 'reasoning' | 'closed' | 'content';
+type State = 'start' | 'unopened' | 'reasoning' | 'closed' | 'content';
 
 class ThinkTags implements ReasoningParser {
   #state: State;
@@ -26,12 +43,12 @@ class ThinkTags implements ReasoningParser {
   #held = '';
   #hasReasoning = false;
 
-  constructor(isOpen: boolean) {
-    this.#state = isOpen ? 'reasoning' : 'start';
+  constructor(state: State) {
+    this.#state = state;
   }
 
   get isReasoning(): boolean {
-    return this.#state === 'reasoning';
+    return this.#state === 'reasoning' || this.#state === 'unopened';
   }
 
   push(text: string): ReasoningPiece {
@@ -39,7 +56,7 @@ class ThinkTags implements ReasoningParser {
     let rest = this.#held + text;
     this.#held = '';
     let reasoning = '';
-    if (this.#state === 'start') {
+    if (this.#state === 'start' || this.#state === 'unopened') {
       const opened = this.#start(rest);
       if (opened === null) return { reasoning: '', content: '' };
       rest = opened;
@@ -55,7 +72,7 @@ class ThinkTags implements ReasoningParser {
   flush(): ReasoningPiece {
     const held = this.#held;
     this.#held = '';
-    if (this.#state === 'reasoning') return { reasoning: this.#withoutFirstNewlines(held).replace(/\n+$/, ''), content: '' };
+    if (this.isReasoning) return { reasoning: this.#withoutFirstNewlines(held).replace(/\n+$/, ''), content: '' };
     return { reasoning: '', content: held };
   }
 
@@ -70,7 +87,7 @@ class ThinkTags implements ReasoningParser {
       this.#held = text;
       return null;
     }
-    this.#state = 'content';
+    this.#state = this.#state === 'unopened' ? 'reasoning' : 'content';
     return text;
   }
 
@@ -111,11 +128,13 @@ function lengthWithoutMarkerStart(text: string): number {
 const TURN_BORDER = /<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|<\/?s>|\[\/?INST\]/g;
 
 /** Only the last turn counts: a `<think>` in a user's message opens nothing. */
-function endsInReasoning(prompt: string): boolean {
+export function stateOf(prompt: string): 'open' | 'closed' | 'unopened' {
   let turn = '';
   let last = -1;
   for (const border of prompt.matchAll(TURN_BORDER)) last = border.index + border[0].length;
   if (last >= 0) turn = prompt.slice(last);
-  else turn = /<think>\s*$/.test(prompt) ? OPEN : '';
-  return turn.lastIndexOf(OPEN) > turn.lastIndexOf(CLOSE);
+  else turn = /<\/?think>\s*$/.exec(prompt)?.[0] ?? '';
+  const [open, close] = [turn.lastIndexOf(OPEN), turn.lastIndexOf(CLOSE)];
+  if (open === close) return 'unopened';
+  return open > close ? 'open' : 'closed';
 }

@@ -1,29 +1,21 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { type ReasoningParser, reasoningParserFor } from '../../../src/text/reasoning/reasoning-parser.ts';
-import { cuts, MINI_DIR } from '../../support/text-fixtures.ts';
+import type { ReasoningDialect } from '../../../src/text/reasoning/reasoning-parser.ts';
+import { DEEPSEEK_R1, ERNIE_45_VL_THINKING, QWEN3 } from '../../../src/text/reasoning/think-tags.ts';
+import { cuts } from '../../support/text-fixtures.ts';
 
-const TEMPLATE = readFileSync(join(MINI_DIR, 'chat_template.jinja'), 'utf8');
 const PLAIN = '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n';
 const OPEN = `${PLAIN}<think>\n`;
 
-function parserFor(prompt: string): ReasoningParser {
-  const factory = reasoningParserFor(TEMPLATE);
-  assert.ok(factory !== null);
-  return factory(prompt);
-}
-
-function split(prompt: string, parts: readonly string[]): { reasoning: string; content: string } {
-  const parser = parserFor(prompt);
+function split(prompt: string, parts: readonly string[], dialect: ReasoningDialect): { reasoning: string; content: string } {
+  const parser = dialect.newParser(prompt);
   const all = [...parts.map((part) => parser.push(part)), parser.flush()];
   return { reasoning: all.map((piece) => piece.reasoning).join(''), content: all.map((piece) => piece.content).join('') };
 }
 
 /** The same for every way to cut the text. */
-function assertSplit(prompt: string, text: string, expected: { reasoning: string; content: string }): void {
-  for (const parts of cuts(text)) assert.deepEqual(split(prompt, parts), expected, JSON.stringify(parts));
+function assertSplit(prompt: string, text: string, expected: { reasoning: string; content: string }, dialect = QWEN3): void {
+  for (const parts of cuts(text)) assert.deepEqual(split(prompt, parts, dialect), expected, JSON.stringify(parts));
 }
 
 test('a prompt that opens the reasoning: all text up to </think> is reasoning', () => {
@@ -59,7 +51,7 @@ test('a text that starts like the end marker is reasoning', () => {
 });
 
 test('reasoning streams: only newlines and the beginning of a marker wait', () => {
-  const parser = parserFor(OPEN);
+  const parser = QWEN3.newParser(OPEN);
   assert.deepEqual(parser.push('\nLet me'), { reasoning: 'Let me', content: '' });
   assert.deepEqual(parser.push(' see\n'), { reasoning: ' see', content: '' });
   assert.deepEqual(parser.push('more</th'), { reasoning: '\nmore', content: '' });
@@ -81,6 +73,18 @@ test('a prompt without turn markers opens the reasoning only at its very end', (
   assertSplit('User: hi\nAssistant: <think>\n', 'hm</think>Yes', { reasoning: 'hm', content: 'Yes' });
 });
 
-test('a template that knows no reasoning has no parser', () => {
-  assert.equal(reasoningParserFor('{% for m in messages %}{{ m.content }}{% endfor %}'), null);
+test('deepseek-r1 and ernie-45-vl-thinking: reasoning from the very start, with or without <think>', () => {
+  for (const dialect of [DEEPSEEK_R1, ERNIE_45_VL_THINKING]) {
+    assertSplit(PLAIN, 'hm\n</think>\n\nYes', { reasoning: 'hm', content: 'Yes' }, dialect);
+    assertSplit(PLAIN, '\n<think>\nhm\n</think>Yes', { reasoning: 'hm', content: 'Yes' }, dialect);
+    assertSplit(OPEN, 'hm</think>Yes', { reasoning: 'hm', content: 'Yes' }, dialect);
+    assertSplit(PLAIN, 'never closed', { reasoning: 'never closed', content: '' }, dialect);
+    assertSplit(PLAIN, '<thin', { reasoning: '<thin', content: '' }, dialect);
+    assert.equal(dialect.newParser(PLAIN).isReasoning, true);
+  }
+});
+
+test('a prompt that has closed the reasoning leaves content only, whatever the parser', () => {
+  for (const dialect of [DEEPSEEK_R1, ERNIE_45_VL_THINKING, QWEN3])
+    assertSplit(`${PLAIN}<think>\n\n</think>\n\n`, 'Yes\n', { reasoning: '', content: 'Yes\n' }, dialect);
 });

@@ -1,0 +1,75 @@
+/**
+ * DeepSeek's markers around each call and around all of them. V3 and R1: `function` `sep` name, and the arguments in a json code block;
+ * V3.1: name `sep` arguments.
+ */
+
+import { type Reading, type TextInput, takeNext, takeUntil } from '../text-input.ts';
+import { readArguments } from './call-object.ts';
+import { parserFrom, type ToolOutput } from './tool-output.ts';
+import type { CallSyntax, ToolDialect } from './tool-parser.ts';
+
+const CALLS_BEGIN = '<｜tool▁calls▁begin｜>';
+const CALLS_END = '<｜tool▁calls▁end｜>';
+const CALL_BEGIN = '<｜tool▁call▁begin｜>';
+const CALL_END = '<｜tool▁call▁end｜>';
+const SEPARATOR = '<｜tool▁sep｜>';
+const CODE_BLOCK = '```';
+
+const OUTER = { prefix: CALLS_BEGIN, suffix: CALLS_END, trigger: CALLS_BEGIN };
+const V3: CallSyntax = {
+  ...OUTER,
+  begin: (name) => `${CALL_BEGIN}function${SEPARATOR}${name}\n${CODE_BLOCK}json\n`,
+  end: `\n${CODE_BLOCK}${CALL_END}`,
+  separator: '\n',
+};
+const V31: CallSyntax = { ...OUTER, begin: (name) => `${CALL_BEGIN}${name}${SEPARATOR}`, end: CALL_END, separator: '' };
+
+export const DEEPSEEK: ToolDialect = {
+  name: 'deepseek',
+  markers: [CALLS_BEGIN, CALLS_END, CALL_BEGIN, CALL_END, SEPARATOR],
+  newParser: () => parserFrom(read),
+  syntax: (templateSource) => (templateSource === '' || templateSource.includes(`${CODE_BLOCK}json`) ? V3 : V31),
+};
+
+function* read(input: TextInput, out: ToolOutput): Reading<void> {
+  const say = (text: string) => out.say(text);
+  while ((yield* takeUntil(input, [CALLS_BEGIN], say)) !== null) {
+    if (!(yield* readCalls(input, out))) out.say(CALLS_BEGIN);
+  }
+}
+
+/** Whether there was one at least. */
+function* readCalls(input: TextInput, out: ToolOutput): Reading<boolean> {
+  const numBefore = out.numCalls;
+  while (yield* takeNext(input, CALL_BEGIN)) {
+    if (yield* readCall(input, out)) continue;
+    if (out.numCalls === numBefore) out.say(CALLS_BEGIN);
+    out.say(CALL_BEGIN);
+    return true;
+  }
+  if (out.numCalls > numBefore) yield* takeNext(input, CALLS_END);
+  return out.numCalls > numBefore;
+}
+
+const MAX_NAME_LENGTH = 256;
+const V3_HEAD = /^\s*function<｜tool▁sep｜>\s*(\S+)\s*```(?:json)?\s*(?=\{)/;
+const V31_HEAD = /^\s*([^\s<]+)\s*<｜tool▁sep｜>\s*(?:```(?:json)?\s*)?(?=\{)/;
+
+/** Up to and with the end of the call. False = nothing was taken. */
+function* readCall(input: TextInput, out: ToolOutput): Reading<boolean> {
+  for (;;) {
+    const isDecided = input.rest.includes('{') || input.rest.length > MAX_NAME_LENGTH || input.isEnded;
+    if (isDecided) {
+      const text = input.rest.slice(0, MAX_NAME_LENGTH);
+      const head = V3_HEAD.exec(text) ?? V31_HEAD.exec(text);
+      if (!head) return false;
+      input.take(head[0].length);
+      out.beginCall(head[1]!);
+      yield* readArguments(input, out, CALL_END);
+      yield* takeNext(input, CODE_BLOCK);
+      yield* takeNext(input, CALL_END);
+      return true;
+    }
+    yield;
+  }
+}
