@@ -1,7 +1,7 @@
 /** A whole choice, for replies that are not streamed. */
 import type { FinishReason, TextDelta, TokenLogprob, ToolCallDelta } from '../core/generation.ts';
 import type { GenerationRun } from './generation-run.ts';
-import { joinCalls } from './joined-deltas.ts';
+import { joinCalls } from './tool-calls.ts';
 
 export interface CollectedChoice {
   /** Its number in the run. */

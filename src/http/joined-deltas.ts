@@ -1,5 +1,5 @@
 /** Fewer, longer deltas (`max_streaming_response_tokens`). */
-import type { TextDelta, ToolCallDelta } from '../core/generation.ts';
+import type { TextDelta } from '../core/generation.ts';
 
 /**
  * The same deltas, joined per choice until they have `minTokens` tokens; the last of a choice may have fewer. What waits when the
@@ -27,7 +27,7 @@ export async function* joinedDeltas(source: AsyncIterable<readonly TextDelta[]>,
 
 function join(waiting: TextDelta | undefined, next: TextDelta): TextDelta {
   if (!waiting) return next;
-  const toolCalls = joinCalls([...(waiting.toolCalls ?? []), ...(next.toolCalls ?? [])]);
+  const toolCalls = [...(waiting.toolCalls ?? []), ...(next.toolCalls ?? [])];
   return {
     ...next,
     text: waiting.text + next.text,
@@ -37,14 +37,4 @@ function join(waiting: TextDelta | undefined, next: TextDelta): TextDelta {
     tokenIds: [...waiting.tokenIds, ...next.tokenIds],
     logprobs: waiting.logprobs && next.logprobs ? [...waiting.logprobs, ...next.logprobs] : next.logprobs,
   };
-}
-
-/** Pieces of the same call as one. */
-export function joinCalls(pieces: readonly ToolCallDelta[]): readonly ToolCallDelta[] {
-  const calls = new Map<number, ToolCallDelta>();
-  for (const piece of pieces) {
-    const known = calls.get(piece.index);
-    calls.set(piece.index, known ? { ...known, ...piece, arguments: known.arguments + piece.arguments } : piece);
-  }
-  return [...calls.values()];
 }

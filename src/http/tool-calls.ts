@@ -11,3 +11,13 @@ export function toolCallChunk({ index, id, name, arguments: text }: ToolCallDelt
   if (id === undefined && name === undefined) return { index, function: { arguments: text } };
   return { index, id, type: 'function', function: { name, arguments: text } };
 }
+
+/** Pieces of the same call as one. */
+export function joinCalls(pieces: readonly ToolCallDelta[]): readonly ToolCallDelta[] {
+  const calls = new Map<number, ToolCallDelta>();
+  for (const piece of pieces) {
+    const known = calls.get(piece.index);
+    calls.set(piece.index, known ? { ...known, ...piece, arguments: known.arguments + piece.arguments } : piece);
+  }
+  return [...calls.values()];
+}

@@ -14,6 +14,8 @@ const logprob = (token: string, value: number, top: [string, number][] = []) => 
   top: top.map(([other, otherValue]) => ({ tokenId: other.length, token: other, bytes: [...Buffer.from(other)], logprob: otherValue })),
 });
 
+const TOOLS = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }];
+
 describe('a chat completion', () => {
   it('has the fields of OpenAI and those that FastDeploy adds', async () => {
     const { api } = testApi({ cachedTokens: 2 });
@@ -35,8 +37,12 @@ describe('a chat completion', () => {
             reasoning_content: null,
             prompt_token_ids: null,
             completion_token_ids: null,
+            prompt_tokens: null,
+            completion_tokens: null,
           },
           logprobs: null,
+          prompt_logprobs: null,
+          draft_logprobs: null,
           finish_reason: 'stop',
         },
       ],
@@ -162,6 +168,17 @@ describe('a chat completion', () => {
         request_id: 'mine',
         user: 'ann',
         metadata: { note: 'x', raw: [1] },
+        prompt_logprobs: 3,
+        temp_scaled_logprobs: true,
+        reasoning_max_tokens: 9,
+        response_max_tokens: 8,
+        completion_token_ids: [4, 5],
+        truncate_prompt_tokens: 100,
+        timeout: 1.5,
+        chat_template: '{{ messages }}',
+        guided_regex: 'a+',
+        tools: TOOLS,
+        parallel_tool_calls: false,
       },
     });
     assert.equal(status, 200);
@@ -171,9 +188,11 @@ describe('a chat completion', () => {
         type: 'chat',
         param: 'messages',
         messages: HELLO,
+        tools: TOOLS,
         addGenerationPrompt: true,
         continueFinalMessage: false,
         templateKwargs: { enable_thinking: false, style: 'short' },
+        chatTemplate: '{{ messages }}',
       },
       n: 1,
       sampling: {
@@ -191,6 +210,8 @@ describe('a chat completion', () => {
         minTokens: 2,
         maxTokens: 5,
         logprobs: 20,
+        logprobsMode: { tempScaled: true, topPNormalized: false },
+        promptLogprobs: 3,
       },
       seed: 42n,
       stop: ['end'],
@@ -201,6 +222,13 @@ describe('a chat completion', () => {
       badWords: ['no'],
       badWordsTokenIds: [3],
       parseReasoning: true,
+      tools: { functions: [{ name: 'f', parameters: { type: 'object' } }], choice: 'auto', parallel: false },
+      constraint: { type: 'regex', pattern: 'a+', param: 'guided_regex' },
+      reasoningMaxTokens: 9,
+      responseMaxTokens: 8,
+      continuationIds: [4, 5],
+      truncatePromptTokens: 100,
+      timeoutMs: 1500,
       wantTokenIds: false,
       priority: -3,
       cacheSalt: 'tenant',

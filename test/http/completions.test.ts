@@ -7,20 +7,24 @@ import { parseChunks } from '../support/sse-client.ts';
 
 describe('a text completion', () => {
   it('has the fields of OpenAI and those that FastDeploy adds', async () => {
-    const { api } = testApi();
+    const { api } = testApi({ promptText: 'Once' });
     const { json } = await call(api, COMPLETIONS, { body: { prompt: 'Once', return_token_ids: true } });
     const { id, created: _, ...rest } = json;
     assert.match(id, /^cmpl-[0-9a-f-]{36}$/);
-    assert.deepEqual(rest.choices, [
-      {
-        index: 0,
-        text: 'Hello world',
-        prompt_token_ids: [1, 2, 3],
-        completion_token_ids: [5, 6, 2],
-        logprobs: null,
-        finish_reason: 'stop',
-      },
-    ]);
+    const [{ arrival_time: arrivalTime, ...choice }] = rest.choices;
+    assert.ok(arrivalTime >= 0);
+    assert.deepEqual(choice, {
+      index: 0,
+      text: 'Hello world',
+      prompt_token_ids: [1, 2, 3],
+      completion_token_ids: [5, 6, 2],
+      prompt_tokens: 'Once',
+      completion_tokens: 'Hello world',
+      logprobs: null,
+      prompt_logprobs: null,
+      draft_logprobs: null,
+      finish_reason: 'stop',
+    });
     assert.deepEqual([rest.object, rest.model, rest.usage.total_tokens], ['text_completion', 'troupe-mini', 6]);
   });
 
@@ -118,11 +122,12 @@ describe('a text stream', () => {
     const texts = ['', ''];
     for (const { choices } of chunks) texts[choices[0].index] += choices[0].text;
     assert.deepEqual(texts, ['first', 'second']);
+    const firsts = [0, 1].map((index) => chunks.find(({ choices }) => choices[0].index === index).choices[0]);
     assert.deepEqual(
-      chunks.slice(0, 2).map(({ choices }) => choices[0].prompt_token_ids),
+      firsts.map(({ text, prompt_token_ids: ids }) => [text, ids]),
       [
-        [1, 2, 3],
-        [1, 2, 3],
+        ['', [1, 2, 3]],
+        ['', [1, 2, 3]],
       ],
     );
   });

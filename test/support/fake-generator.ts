@@ -1,6 +1,15 @@
 /** A TextGenerator without a model: each request plays a script. Back-pressure, aborts and failures behave as the real one's do. */
 import { AsyncQueue } from '../../src/core/async-queue.ts';
-import type { GenerateRequest, Generation, ModelCard, PromptTokenLogprob, Readiness, TextDelta, TextGenerator, Usage } from '../../src/core/generation.ts';
+import type {
+  GenerateRequest,
+  Generation,
+  ModelCard,
+  PromptTokenLogprob,
+  Readiness,
+  TextDelta,
+  TextGenerator,
+  Usage,
+} from '../../src/core/generation.ts';
 
 /** The deltas of one choice or more; a missing field is empty. */
 export type ScriptedDelta = Partial<TextDelta>;
@@ -74,7 +83,8 @@ export class FakeGenerator implements TextGenerator {
       promptTokenIds,
       promptText: () => this.#options.promptText ?? '',
       promptTokens: () => this.#options.promptTokens ?? promptTokenIds.map((id) => `<${id}>`),
-      promptLogprobs: () => (request.sampling.promptLogprobs === undefined ? null : (this.#options.promptLogprobs ?? promptTokenIds.map(() => null))),
+      promptLogprobs: () =>
+        request.sampling.promptLogprobs === undefined ? null : (this.#options.promptLogprobs ?? promptTokenIds.map(() => null)),
       deltas: play(script, signal, run, usage),
       usage: () => ({ ...usage }),
     };
@@ -113,6 +123,15 @@ async function* play(
     if (done || signal.aborted) return;
     run.numRead++;
     for (const delta of value) usage.completionTokens += delta.tokenIds?.length ?? 0;
-    yield value.map((delta) => ({ choice: 0, text: '', reasoning: '', tokenIds: [], logprobs: null, finishReason: null, ...delta }));
+    yield value.map((delta) => ({
+      choice: 0,
+      text: '',
+      reasoning: '',
+      rawText: delta.text ?? '',
+      tokenIds: [],
+      logprobs: null,
+      finishReason: null,
+      ...delta,
+    }));
   }
 }
