@@ -66,9 +66,9 @@ const prompt = {
   output_config: outputConfig.optional(),
 };
 
-const countTokensSchema = z.object(prompt);
+export const countTokensSchema = z.object(prompt);
 
-const messagesSchema = z.object({
+export const messagesSchema = z.object({
   ...prompt,
   max_tokens: integer({ min: 1 }),
   stop_sequences: textList.default([]),

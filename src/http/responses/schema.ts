@@ -32,7 +32,7 @@ const allowedTools = z.looseObject({
   tools: z.array(namedFunction).min(1),
 });
 
-const responsesSchema = z.object({
+export const responsesSchema = z.object({
   model: text.optional(),
   /** Its items are checked where they are read: items.ts. */
   input: z.union([z.string(), z.array(dictionary)], 'Input should be a valid string or a list of items'),
