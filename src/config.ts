@@ -127,6 +127,13 @@ export const SETTINGS = {
     value: 'none|wint8|wint4',
     doc: 'Weight-only quantisation, done once and cached on disk.',
   }),
+  runner: setting({
+    schema: z.enum(['auto', 'generate', 'pooling'], { error: 'must be auto, generate or pooling' }),
+    default: 'auto',
+    group: 'Model',
+    value: 'auto|generate|pooling',
+    doc: 'What the server answers: text (generate), embeddings and rewards (pooling), or all of it (auto).',
+  }),
   maxModelLen: setting({
     schema: integer(1),
     default: null,
@@ -140,6 +147,27 @@ export const SETTINGS = {
     group: 'Model',
     value: 'FILE|TEXT',
     doc: "Jinja template for chat prompts instead of the model's: a file, or the template itself.",
+  }),
+  reasoningParser: setting({
+    schema: text,
+    default: 'auto',
+    group: 'Model',
+    value: 'NAME',
+    doc: 'How reasoning is told from content: qwen3, ernie-x1, ernie-45-vl-thinking, deepseek-r1, none, or auto = by the model.',
+  }),
+  toolCallParser: setting({
+    schema: text,
+    default: 'auto',
+    group: 'Model',
+    value: 'NAME',
+    doc: 'How the model writes tool calls: hermes, ernie-x1, ernie-45-vl-thinking, llama3-json, mistral, deepseek, json, none, one of --tool-parser-plugin, or auto = by the model.',
+  }),
+  toolParserPlugin: setting({
+    schema: text,
+    default: null,
+    group: 'Model',
+    value: 'FILE',
+    doc: 'ES module with further tool parsers, chosen by --tool-call-parser (docs/tools.md). Default: none.',
   }),
   host: setting({ schema: text, default: '127.0.0.1', group: 'Server', value: 'ADDRESS', doc: 'Address to listen on; 0.0.0.0 for all.' }),
   port: setting({
@@ -382,6 +410,7 @@ type ChosenAtStart =
   | 'uds'
   | 'maxConcurrency'
   | 'chatTemplate'
+  | 'toolParserPlugin'
   | 'model'
   | 'servedModelName'
   | 'maxModelLen'

@@ -12,7 +12,6 @@ export const IGNORED_FLAGS: Readonly<Record<string, boolean>> = {
   // model and loading
   'model-config-name': true,
   task: true,
-  runner: true,
   convert: true,
   'override-pooler-config': true,
   'model-impl': true,
@@ -103,9 +102,6 @@ export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
   ips: { hasValue: true },
   'data-parallel-size': { hasValue: true, neutral: ['1'] },
   'logits-processors': { hasValue: true },
-  'reasoning-parser': { hasValue: true },
-  'tool-call-parser': { hasValue: true },
-  'tool-parser-plugin': { hasValue: true },
   'speculative-config': { hasValue: true, neutral: ['{}'] },
   'guided-decoding-backend': { hasValue: true, neutral: ['off', 'auto'] },
 };

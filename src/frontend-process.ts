@@ -12,10 +12,13 @@ import { type ConcurrencyLimit, shareOf } from './http/concurrency-gate.ts';
 import { type TlsFiles, watchTlsFiles } from './http/tls-files.ts';
 import { type HttpServer, serveHttp } from './http/uws-server.ts';
 import { tlsFilesOf } from './listen-address.ts';
+import { serverFacts } from './server-facts.ts';
+import { loadParsers } from './load-parsers.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { ChatTemplate } from './text/chat-template.ts';
+import { modelTraits } from './text/model-parsers.ts';
 import { Tokenizer } from './text/tokenizer.ts';
 import { LocalTransport } from './transport/local-transport.ts';
 
@@ -30,11 +33,14 @@ export async function runFrontend(
   const { generation, config: model } = inspectCheckpoint(plan.modelDir);
   const { eosTokenIds, ...defaults } = generation;
   const longTexts = new LongTextEncoder(plan.modelDir);
+  const tokenizer = Tokenizer.load(plan.modelDir);
+  const chatTemplate =
+    config.chatTemplate === null ? ChatTemplate.load(plan.modelDir) : ChatTemplate.ofServer(config.chatTemplate, plan.modelDir);
   const text = {
     longTexts,
-    tokenizer: Tokenizer.load(plan.modelDir),
-    chatTemplate:
-      config.chatTemplate === null ? ChatTemplate.load(plan.modelDir) : ChatTemplate.ofServer(config.chatTemplate, plan.modelDir),
+    tokenizer,
+    chatTemplate,
+    parsers: await loadParsers(config, modelTraits(tokenizer, chatTemplate, model.family), log),
     maxModelLen: plan.maxModelLen,
     vocabSize: model.vocabSize,
     logprobsKind: config.logprobsMode,
@@ -55,6 +61,7 @@ export async function runFrontend(
       maxModelLen: plan.maxModelLen,
       createdSeconds: startedAtSeconds,
       vocabSize: model.vocabSize,
+      hiddenSize: model.hiddenSize,
     },
     text,
     newSeed: () => randomBytes(8).readBigUInt64LE() >> 1n,
@@ -64,11 +71,15 @@ export async function runFrontend(
   });
   const api = createApi({
     generator: frontend,
+    textTools: frontend.textTools,
+    pooler: frontend,
+    operations: frontend,
+    serverFacts: serverFacts(plan),
     metrics,
     logger: log,
     clock: systemClock,
     limits: { maxBodyBytes: config.maxBodyBytes },
-    features: { enableLogprob: config.enableLogprob, maxLogprobs: 20, guidedDecoding: true },
+    features: { enableLogprob: config.enableLogprob, maxLogprobs: 20, guidedDecoding: true, runner: config.runner },
     version,
     scheme: config.sslCertfile === null ? 'http' : 'https',
     edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins, concurrency: concurrencyOf(config, id) },

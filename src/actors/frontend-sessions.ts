@@ -123,5 +123,8 @@ export class FrontendSessions {
 
 function toEntry(request: RunningRequest, output: SequenceOutput): FrameEntry {
   const logprobs = output.logprobs?.map((entry) => [entry.logprob, entry.topIds, entry.topLogprobs] as const) ?? null;
-  return [request.slot, request.attempt, output.choice, output.firstIndex, output.ids, output.finish, logprobs, output.cachedTokens];
+  const { choice, firstIndex, ids, finish, cachedTokens, hidden, promptLogprobs: prompt } = output;
+  const entry = [request.slot, request.attempt, choice, firstIndex, ids, finish, logprobs, cachedTokens] as const;
+  if (!prompt) return hidden ? [...entry, hidden] : entry;
+  return [...entry, hidden ?? null, [prompt.firstIndex, prompt.ranks, prompt.logprobs, prompt.topIds, prompt.topLogprobs]];
 }

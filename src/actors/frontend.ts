@@ -9,6 +9,8 @@ import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
 import type { AbortResult, EngineFacts, Operations, PauseMode, PauseState } from '../core/operations.ts';
+import type { Pooled, Pooler, PoolingRequest } from '../core/pooling.ts';
+import type { TextTools } from '../core/text-tools.ts';
 import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend, encode } from '../transport/codec.ts';
 import type { EngineBeat, FrameEntry, StepFrame } from '../transport/messages.ts';
@@ -20,9 +22,11 @@ import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
 import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
 import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
 import type { Log } from './log.ts';
+import { ModelTextTools } from './model-text-tools.ts';
 import { type OperatedRequest, OperationsDesk } from './operations-desk.ts';
 import { Placement } from './placement.ts';
-import { type ModelText, prepareRequest } from './prepare-request.ts';
+import { asGenerateRequest, preparePooling } from './prepare-pooling.ts';
+import { type ModelText, type PreparedRequest, type PrepareOptions, prepareRequest } from './prepare-request.ts';
 import { PromptEncoder } from './prompt-encoder.ts';
 import { repeat } from './repeat.ts';
 import type { Outcome } from './request.ts';
@@ -53,7 +57,8 @@ export interface FrontendOptions {
   readonly logsThroughput?: boolean;
 }
 
-export interface Frontend extends TextGenerator, Operations {
+export interface Frontend extends TextGenerator, Pooler, Operations {
+  readonly textTools: TextTools;
   /** Requests that have not ended. */
   readonly numLive: number;
   /** Refuses new requests; resolves when the running ones have ended. */
@@ -74,6 +79,7 @@ export function createFrontend(options: FrontendOptions): Frontend {
 
 class RunningFrontend implements Frontend {
   readonly model: ModelCard;
+  readonly textTools: TextTools;
   readonly #options: FrontendOptions;
   readonly #metrics: FrontendMetrics;
   readonly #directory: Directory;
@@ -101,6 +107,7 @@ class RunningFrontend implements Frontend {
     this.#metrics = options.metrics ?? noMetrics;
     this.#promptEncoder = new PromptEncoder({ ...options.text, clock });
     this.#templates = new RequestTemplates(options.text.chatTemplate);
+    this.textTools = new ModelTextTools({ text: options.text, encode: this.#promptEncoder.encode, templates: this.#templates });
     this.#directory = new Directory({
       clock,
       beatMs,
@@ -164,17 +171,34 @@ class RunningFrontend implements Frontend {
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    const live = await this.#run(request, signal, (options) => prepareRequest(request, this.#options.text, options));
+    return live.generation;
+  }
+
+  async pool(request: PoolingRequest, signal: AbortSignal): Promise<Pooled> {
+    const live = await this.#run(asGenerateRequest(request), signal, (options) => preparePooling(request, this.#options.text, options));
+    for await (const _ of live.generation.deltas); // one, and empty: its end is what is waited for
+    signal.throwIfAborted();
+    if (live.hidden === null) throw new TroupeError('cancelled', 'An operator ended this request.');
+    const { promptTokens, cachedTokens } = live.usage();
+    return { hidden: live.hidden, numPromptTokens: promptTokens, numCachedTokens: cachedTokens };
+  }
+
+  /** Resolves when an engine accepted the request. */
+  async #run(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    prepare: (options: PrepareOptions) => Promise<PreparedRequest>,
+  ): Promise<LiveRequest> {
     const arrivedAt = this.#options.clock.monotonic();
     signal.throwIfAborted();
     this.#refuseUnlessOpen();
     const { text, clock } = this.#options;
     const preparing: PreparingRequest = { name: request, isCancelled: false };
     this.#preparing.add(preparing);
-    const prepared = await prepareRequest(request, text, {
-      encode: this.#promptEncoder.encode,
-      templates: this.#templates,
-      signal,
-    }).finally(() => this.#preparing.delete(preparing));
+    const prepared = await prepare({ encode: this.#promptEncoder.encode, templates: this.#templates, signal }).finally(() =>
+      this.#preparing.delete(preparing),
+    );
     signal.throwIfAborted();
     this.#refuseUnlessOpen(); // a long prompt takes its time
     const live = new LiveRequest({
@@ -194,7 +218,7 @@ class RunningFrontend implements Frontend {
     const accepted = live.start();
     if (preparing.isCancelled) live.cancel();
     await accepted;
-    return live.generation;
+    return live;
   }
 
   abortRequests(ids: readonly string[] | 'all'): Promise<AbortResult> {
@@ -345,7 +369,7 @@ class RunningFrontend implements Frontend {
       yield { name: live.name, isInFlight: live.wasAccepted || live.assignment !== null, cancel: () => live.cancel() };
     }
     for (const preparing of this.#preparing) {
-      yield { name: preparing.name, isInFlight: false, cancel: () => void (preparing.isCancelled = true) };
+      yield { name: preparing.name, isInFlight: false, cancel: () => cancelLater(preparing) };
     }
   }
 
@@ -405,4 +429,9 @@ class RunningFrontend implements Frontend {
 interface PreparingRequest {
   readonly name: NamedRequest;
   isCancelled: boolean;
+}
+
+/** It gets no further than to its place among the live ones. */
+function cancelLater(preparing: PreparingRequest): void {
+  preparing.isCancelled = true;
 }

@@ -33,6 +33,8 @@ export type Prompt = {
       readonly tools?: readonly unknown[] | undefined;
       readonly addGenerationPrompt: boolean;
       readonly continueFinalMessage: boolean;
+      /** Whether the tokenizer puts its own around the rendered text; false by default, since templates write them. */
+      readonly addSpecialTokens?: boolean;
       /** Variables for the template: `enable_thinking` and whatever else the request names. */
       readonly templateKwargs: Readonly<Record<string, unknown>>;
       /** A Jinja template instead of the model's. */
@@ -218,6 +220,8 @@ export interface ModelCard {
   readonly maxModelLen: number;
   readonly createdSeconds: number;
   readonly vocabSize: number;
+  /** Length of the model's hidden states; embeddings have no more dimensions. */
+  readonly hiddenSize?: number;
 }
 
 export interface TextGenerator {

@@ -3,6 +3,8 @@ import type { Prompt } from './generation.ts';
 
 export interface PoolingRequest {
   readonly requestId: string;
+  /** The API request that it is a part of, when that has several inputs. */
+  readonly batchId?: string | undefined;
   readonly prompt: Prompt;
   /** Keep only the last so many prompt tokens; -1 = as many as the model takes. Absent = a prompt that is too long is refused. */
   readonly truncatePromptTokens?: number | undefined;
@@ -19,8 +21,6 @@ export interface Pooled {
 }
 
 export interface Pooler {
-  /** Length of `hidden`. */
-  readonly hiddenSize: number;
   /**
    * Computes the prompt, and nothing after it.
    * @throws TroupeError as a generation does; cancelled when an operator ended it.

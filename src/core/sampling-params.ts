@@ -35,6 +35,8 @@ export interface SamplingParams {
   /** What the output must match: an XGrammar structural tag, `{"type":"structural_tag","format":…}` as JSON text. Null = anything. */
   readonly constraint: string | null;
   readonly thinking: ThinkingLimits | null;
+  /** Nothing is generated: the prompt is computed, and ends with the output of the final norm for its last token. */
+  readonly pooling: boolean;
 }
 
 /**
@@ -88,4 +90,5 @@ export const GREEDY: SamplingParams = {
   promptLogprobs: null,
   constraint: null,
   thinking: null,
+  pooling: false,
 };

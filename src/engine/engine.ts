@@ -10,8 +10,9 @@ import type { Constraints } from './constraint.ts';
 import { KvCache } from './kv/kv-cache.ts';
 import { LiveRequests } from './live-requests.ts';
 import { LogprobReader } from './logprobs.ts';
+import { packPromptLogprobs } from './prompt-logprobs.ts';
 import { uniform } from './random.ts';
-import type { AddResult, EngineRequest, EngineStats, LogprobEntry, SequenceOutput } from './request.ts';
+import type { AddResult, EngineRequest, EngineStats, LogprobEntry, PromptLogprobEntry, PromptLogprobs, SequenceOutput } from './request.ts';
 import type { ModelRunner } from './runner/model-runner.ts';
 import { LogitsError, neededLogits, Sampler } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
@@ -55,6 +56,9 @@ export interface StepReport {
 }
 
 const NO_DRAFT: readonly number[] = [];
+/** Of prompts, in one step: logits that are read (16 MB; about 10 ms), and values that a frame takes to the frontend (2 MB). */
+const MAX_LOGITS_READ = 2 ** 21;
+const MAX_VALUES_TOLD = 2 ** 18;
 /** How long a step waits, in all, for masks that are about to come. */
 const MASK_WAIT_MS = 2;
 /** After a late mask, a sequence runs for so many tokens only with its mask in hand: nobody waits for it again at once. */
@@ -149,7 +153,8 @@ export class Engine {
       if (choice.finished) continue;
       const constraint = request.params.constraint === null ? null : this.#constraints.open(request, choice);
       const sequence = new Sequence(request, choice.index, choice.outputIds, arrival, this.#leaderFor(request, sequences), constraint);
-      const finish = problem === null ? sequence.finishReason(this.#maxLen) : 'error';
+      if (request.params.promptLogprobs !== null && sequences.length === 0) this.#askForPromptLogprobs(sequence);
+      const finish = problem !== null ? 'error' : sequence.needsPromptLogprobs ? null : sequence.finishReason(this.#maxLen);
       if (problem !== null) this.#errors.push(this.#errorOf(sequence, problem));
       if (finish !== null) {
         sequence.state = 'finished';
@@ -234,8 +239,10 @@ export class Engine {
     for (const sequence of scheduled) {
       const { numScheduled, numComputed } = sequence;
       for (let i = 0; i < numScheduled; i++) tokenIds[start + i] = sequence.tokenIds[numComputed + i]!;
-      const needs = numScheduled === sequence.numUncomputed ? neededLogits(sequence.params, sequence.numOutputTokens) : 'none';
-      const numLogits = needs === 'none' ? 0 : 1;
+      const numPromptRows = sequence.promptRowsOf(numScheduled);
+      const nextNeeds = numScheduled === sequence.numUncomputed ? neededLogits(sequence.params, sequence.numOutputTokens) : 'none';
+      const needs = numPromptRows > 0 ? 'full' : nextNeeds;
+      const numLogits = Math.max(numPromptRows, needs === 'none' ? 0 : 1);
       sequences.push({ slot: sequence.slot!, start, numTokens: numScheduled, numComputed, draftTokens: NO_DRAFT, needs, numLogits });
       start += numScheduled;
       if (sequence.params.pooling && numLogits > 0) wantsHidden = true;
@@ -246,13 +253,15 @@ export class Engine {
 
   /** The step computed the sequence's scheduled tokens; if those were the last known ones, there is a new one. */
   #advance(sequence: Sequence, result: SequenceResult): void {
-    const isLate = result.type !== 'none' && sequence.constraint?.state === 'working';
+    const isCaughtUp = sequence.numScheduled === sequence.numUncomputed;
+    if (sequence.promptRowsOf(sequence.numScheduled) > 0 && !this.#tellPromptLogprobs(sequence, result)) return;
+    const isLate = isCaughtUp && sequence.constraint?.state === 'working';
     // Without a mask no token can be chosen, and these logits are gone with the next step: its last token is computed once more.
     sequence.numComputed += sequence.numScheduled - (isLate ? 1 : 0);
     sequence.numScheduled = 0;
     this.#kv.commit(sequence);
     if (isLate) sequence.numLateTokens = LATE_TOKENS;
-    if (isLate || result.type === 'none' || this.#takeForced(sequence)) return;
+    if (isLate || !isCaughtUp || this.#endIfComplete(sequence) || this.#takeForced(sequence)) return;
     try {
       if (sequence.params.pooling) return this.#pool(sequence, result);
       const id = this.#nextToken(sequence, result);
@@ -265,12 +274,60 @@ export class Engine {
       this.#emit(sequence, [id], finish, logprobs);
       if (finish !== null) this.#end(sequence, true);
     } catch (error) {
-      if (!(error instanceof LogitsError)) throw error;
-      // Keys and values that led to such logits are not shared any further.
-      this.#end(sequence, false);
-      this.#errors.push(this.#errorOf(sequence, error.message, error));
-      this.#emit(sequence, [], 'error', null);
+      this.#endForLogits(sequence, error);
     }
+  }
+
+  /** @throws what is no LogitsError. */
+  #endForLogits(sequence: Sequence, error: unknown): void {
+    if (!(error instanceof LogitsError)) throw error;
+    // Keys and values that led to such logits are not shared any further.
+    this.#end(sequence, false);
+    this.#errors.push(this.#errorOf(sequence, error.message, error));
+    this.#emit(sequence, [], 'error', null);
+  }
+
+  /** A request that is to generate nothing runs for its prompt's log-probabilities only. */
+  #endIfComplete(sequence: Sequence): boolean {
+    const finish = sequence.params.maxTokens === 0 ? sequence.finishReason(this.#maxLen) : null;
+    if (finish === null) return false;
+    this.#emit(sequence, [], finish, null);
+    this.#end(sequence, true);
+    return true;
+  }
+
+  // ---- log-probabilities of the prompt
+
+  /** Called before the step's tokens count as computed. @returns false when the sequence is over. */
+  #tellPromptLogprobs(sequence: Sequence, result: SequenceResult): boolean {
+    assert(result.type === 'full', `${sequence.request.key} got no logits for its prompt`);
+    try {
+      const told = this.#readPromptLogprobs(sequence, result.logits);
+      this.#emit(sequence, [], null, null, { promptLogprobs: told });
+      return true;
+    } catch (error) {
+      this.#endForLogits(sequence, error);
+      return false;
+    }
+  }
+
+  /** The logits of position i are about prompt token i + 1; those of the last one are about the first output. */
+  #readPromptLogprobs(sequence: Sequence, logits: Float32Array): PromptLogprobs {
+    const { vocabSize } = this.#runner;
+    const first = sequence.numComputed + sequence.numScheduled - logits.length / vocabSize;
+    const end = Math.min(sequence.numComputed + sequence.numScheduled, sequence.numPromptTokens - 1);
+    const entries: PromptLogprobEntry[] = [];
+    for (let position = first; position < end; position++) {
+      const row = logits.subarray((position - first) * vocabSize, (position - first + 1) * vocabSize);
+      entries.push(this.#logprobs.ofPrompt(row, sequence.tokenIds[position + 1]!, sequence.params));
+    }
+    sequence.numPromptLogprobs = end;
+    return packPromptLogprobs(first + 1, entries);
+  }
+
+  #lastRow(logits: Float32Array): Float32Array {
+    const { vocabSize } = this.#runner;
+    return logits.length === vocabSize ? logits : logits.subarray(logits.length - vocabSize);
   }
 
   /** A pooling request ends with its prompt. */
@@ -279,7 +336,7 @@ export class Engine {
     assert(hidden, `${sequence.request.key} got no hidden state in step ${this.#stepId}`);
     const wrong = hidden.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) throw new LogitsError(`value ${wrong} of the hidden state is ${hidden[wrong]}`);
-    this.#emit(sequence, [], 'stop', null, hidden.slice());
+    this.#emit(sequence, [], 'stop', null, { hidden: hidden.slice() });
     this.#end(sequence, true);
   }
 
@@ -293,7 +350,7 @@ export class Engine {
       case 'full': {
         const { params, history, request, choice } = sequence;
         const draw = params.temperature === 0 ? 0 : uniform(request.seed, choice, sequence.numTokens);
-        return this.#sampler.sample(result.logits, params, history, draw, sequence.constraint?.mask ?? null);
+        return this.#sampler.sample(this.#lastRow(result.logits), params, history, draw, sequence.constraint?.mask ?? null);
       }
       default:
         throw new Error(`Invariant broken: ${sequence.request.key} got '${result.type}' in step ${this.#stepId}, which nobody asked for`);
@@ -340,7 +397,10 @@ export class Engine {
   /** Gives masks that are about to be ready a moment, in all; a sequence that was late before is not waited for. */
   #waitForMasks(scheduled: readonly Sequence[], results: readonly SequenceResult[]): void {
     const isMissing = (sequence: Sequence, i: number): boolean =>
-      sequence.constraint?.state === 'working' && results[i]!.type !== 'none' && sequence.numLateTokens === 0;
+      sequence.constraint?.state === 'working' &&
+      sequence.numScheduled === sequence.numUncomputed &&
+      results[i]!.type !== 'none' &&
+      sequence.numLateTokens === 0;
     if (!scheduled.some(isMissing)) return;
     const deadline = this.#clock.monotonic() + MASK_WAIT_MS;
     for (let left = MASK_WAIT_MS; left > 0 && scheduled.some(isMissing); left = deadline - this.#clock.monotonic()) {
@@ -357,7 +417,7 @@ export class Engine {
   #logprobsOf(sequence: Sequence, result: SequenceResult, id: number): LogprobEntry[] | null {
     const { params, history, constraint } = sequence;
     if (params.logprobs === null || result.type !== 'full') return null;
-    return [this.#logprobs.ofChosen(result.logits, id, params, history, constraint?.mask ?? null)];
+    return [this.#logprobs.ofChosen(this.#lastRow(result.logits), id, params, history, constraint?.mask ?? null)];
   }
 
   /** Called after the tokens were appended. */
@@ -366,7 +426,7 @@ export class Engine {
     ids: readonly number[],
     finish: FinishReason | null,
     logprobs: readonly LogprobEntry[] | null,
-    hidden?: Float32Array,
+    extra: Pick<SequenceOutput, 'hidden' | 'promptLogprobs'> = {},
   ): void {
     this.#outputs.push({
       key: sequence.request.key,
@@ -376,7 +436,7 @@ export class Engine {
       finish,
       logprobs,
       cachedTokens: sequence.hasEmitted ? null : sequence.numCachedPromptTokens,
-      ...(hidden && { hidden }),
+      ...extra,
     });
     sequence.hasEmitted = true;
   }
@@ -388,6 +448,15 @@ export class Engine {
     this.#isHeldUp = false;
     if (sequence.startedAtMs !== null) this.#load.observeResidence(this.#clock.monotonic() - sequence.startedAtMs);
     this.#requests.remove(sequence);
+  }
+
+  /** All choices have the same prompt: the first of them tells. */
+  #askForPromptLogprobs(sequence: Sequence): void {
+    const { vocabSize } = this.#runner;
+    const numTop = sequence.params.promptLogprobs!;
+    const numValues = 1 + (numTop < 0 ? vocabSize : numTop);
+    sequence.numPromptLogprobs = 0;
+    sequence.maxPromptRows = Math.max(1, Math.floor(Math.min(MAX_LOGITS_READ / vocabSize, MAX_VALUES_TOLD / numValues)));
   }
 
   // ---- admission

@@ -47,6 +47,18 @@ export interface PromptLogprobEntry extends LogprobEntry {
   readonly rank: number;
 }
 
+/**
+ * Of prompt tokens from index `firstIndex` on, packed: one rank and log-probability per token, and for each as many alternatives, best
+ * first, as SamplingParams.promptLogprobs asks for.
+ */
+export interface PromptLogprobs {
+  readonly firstIndex: number;
+  readonly ranks: Uint32Array;
+  readonly logprobs: Float32Array;
+  readonly topIds: Uint32Array;
+  readonly topLogprobs: Float32Array;
+}
+
 /** One sequence's part of a step. */
 export interface SequenceOutput {
   readonly key: string;
@@ -61,6 +73,8 @@ export interface SequenceOutput {
   readonly cachedTokens: number | null;
   /** [hiddenSize]: what a pooling request ends with. */
   readonly hidden?: Float32Array;
+  /** With `SamplingParams.promptLogprobs`, from one choice of the request: a part of its prompt; all parts come before its first token. */
+  readonly promptLogprobs?: PromptLogprobs;
 }
 
 /** Plain numbers for whoever records them; counters since the engine started. */

@@ -35,6 +35,8 @@ export class Scheduler {
   #scheduled: Sequence[] = [];
   #numPrefillTokens = 0;
   #prefillBudget = 0;
+  /** Rows of logits that the step reads for log-probabilities of prompts: their number bounds its memory and time. */
+  #numPromptRows = 0;
 
   constructor(options: SchedulerOptions) {
     this.#kv = options.kv;
@@ -53,6 +55,7 @@ export class Scheduler {
   schedule(): readonly Sequence[] {
     this.#scheduled = [];
     this.#numPrefillTokens = 0;
+    this.#numPromptRows = 0;
     const numPreemptionsBefore = this.numPreemptions;
     this.#scheduleDecodes();
     this.#prefillBudget = Math.max(this.#maxNumBatchedTokens - this.#scheduled.length, 1);
@@ -85,7 +88,7 @@ export class Scheduler {
     for (let i = 0; i < this.running.length && this.#hasPrefillBudget; i++) {
       const sequence = this.running[i]!;
       if (sequence.numUncomputed === 1 || sequence.numScheduled > 0 || sequence.isHeldUp) continue;
-      const numTokens = this.#chunkOf(sequence.numUncomputed);
+      const numTokens = this.#chunkOf(sequence, sequence.numUncomputed);
       if (numTokens > 0 && this.#claim(sequence, sequence.numComputed + numTokens)) this.#schedulePrefill(sequence, numTokens);
     }
   }
@@ -97,8 +100,8 @@ export class Scheduler {
         i++;
         continue;
       }
-      const numTokens = this.#chunkOf(sequence.numTokens - this.#kv.matchedTokens(sequence));
-      if (numTokens === 0 || !this.#hasBlocksFor(sequence)) return;
+      const numTokens = this.#chunkOf(sequence, sequence.numTokens - this.#kv.matchedTokens(sequence));
+      if (numTokens <= 0 || !this.#hasBlocksFor(sequence)) return;
       this.waiting.splice(i, 1);
       this.#admit(sequence);
       assert(
@@ -153,8 +156,12 @@ export class Scheduler {
   }
 
   /** How many of `numUncomputed` prompt tokens this step takes; 0 = a prompt that must be whole waits for a step of its own. */
-  #chunkOf(numUncomputed: number): number {
-    const numLeft = this.#prefillBudget - this.#numPrefillTokens;
+  #chunkOf(sequence: Sequence, numUncomputed: number): number {
+    const numTokens = this.#chunkWithin(this.#prefillBudget - this.#numPrefillTokens, numUncomputed);
+    return sequence.needsPromptLogprobs ? Math.min(numTokens, sequence.maxPromptRows - this.#numPromptRows) : numTokens;
+  }
+
+  #chunkWithin(numLeft: number, numUncomputed: number): number {
     if (numUncomputed <= numLeft) return numUncomputed;
     if (this.#enableChunkedPrefill) return numLeft;
     return this.#numPrefillTokens === 0 ? numUncomputed : 0;
@@ -162,6 +169,7 @@ export class Scheduler {
 
   #schedulePrefill(sequence: Sequence, numTokens: number): void {
     this.#numPrefillTokens += numTokens;
+    this.#numPromptRows += sequence.promptRowsOf(numTokens);
     this.#schedule(sequence, numTokens);
   }
 

@@ -42,6 +42,11 @@ export class Sequence {
   /** When its first step began (monotonic milliseconds); null before. */
   startedAtMs: number | null = null;
 
+  /** Prompt positions whose log-probabilities were told already. Nobody asked this choice for any: infinite. */
+  numPromptLogprobs = Number.POSITIVE_INFINITY;
+  /** Rows of logits that may be read for them in one step. */
+  maxPromptRows = 0;
+
   // ---- kept by kv/kv-cache.ts
   slot: Slot | null = null;
   /** Blocks of the budget that its row takes. */
@@ -98,6 +103,21 @@ export class Sequence {
   /** Whether its last step could choose no token, and the next one could not either. */
   get isHeldUp(): boolean {
     return this.numLateTokens > 0 && this.constraint?.state === 'working';
+  }
+
+  /** Whether log-probabilities of prompt tokens are still to be told; the last position's logits are the first output's. */
+  get needsPromptLogprobs(): boolean {
+    return this.numPromptLogprobs < this.numPromptTokens - 1;
+  }
+
+  /** Tokens that the prefix cache may spare it: positions whose logits are wanted must be computed. */
+  get numSkippable(): number {
+    return this.needsPromptLogprobs ? this.numPromptLogprobs : this.numTokens - 1;
+  }
+
+  /** Rows of logits to be read for the prompt when its next `numTokens` tokens are computed, up to the last of these. */
+  promptRowsOf(numTokens: number): number {
+    return this.needsPromptLogprobs ? Math.max(0, numTokens - Math.max(0, this.numPromptLogprobs - this.numComputed)) : 0;
   }
 
   /** Whether the prompt's blocks are about to be there for the taking. */

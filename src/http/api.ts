@@ -6,13 +6,15 @@ import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
 import { ConcurrencyGate, type ConcurrencyLimit, holdUntilEnd } from './concurrency-gate.ts';
 import { corsHeaders } from './cors.ts';
+import { embeddings } from './embeddings.ts';
 import { errorReply, MethodNotAllowedError, statusOf } from './error-reply.ts';
 import { health, live, ready } from './health.ts';
 import type { HttpReply, HttpRequest } from './http-message.ts';
 import { isMessagesPath, MESSAGES_PATH, messageErrorReply } from './messages/message-error.ts';
-import { messages } from './messages/messages.ts';
+import { countTokens, messages } from './messages/messages.ts';
 import { metricsText } from './metrics-route.ts';
 import { listModels, MODELS_PATH, retrieveModel } from './models.ts';
+import { openApiRoutes } from './openapi/openapi-routes.ts';
 import { abortRequests, configInfo, isPaused, pause, resume } from './operations.ts';
 import { RESPONSES_PATH, responseRoutes } from './responses/stored-responses.ts';
 import { load, root, versionInfo } from './root.ts';
@@ -53,10 +55,12 @@ interface Edge {
 
 export function createApi({ edge: given = {}, ...options }: ApiOptions): Api {
   const services: Services = { ...options, activeIds: new Set() };
+  const openApi = openApiRoutes(() => routes, { version: options.version, needsKey: (given.apiKeyDigests ?? []).length > 0 });
   const routes: Routes = {
     '/v1/chat/completions': { POST: chatCompletions(services) },
     '/v1/completions': { POST: completions(services) },
     [MESSAGES_PATH]: { POST: messages(services) },
+    [`${MESSAGES_PATH}/count_tokens`]: { POST: countTokens(services) },
     ...responseRoutes(services),
     [MODELS_PATH]: { GET: listModels(services) },
     [`${MODELS_PATH}/*`]: { GET: retrieveModel(services) },
@@ -67,6 +71,7 @@ export function createApi({ edge: given = {}, ...options }: ApiOptions): Api {
     '/load': { GET: load(() => routes) },
     '/metrics': { GET: metricsText(services) },
     '/version': { GET: versionInfo(services) },
+    [EMBEDDINGS_PATH]: { POST: embeddings(services) },
     '/tokenize': { POST: tokenize(services) },
     '/v1/tokenize': { POST: tokenize(services) },
     '/detokenize': { POST: detokenize(services) },
@@ -76,6 +81,8 @@ export function createApi({ edge: given = {}, ...options }: ApiOptions): Api {
     '/v1/resume': { POST: resume(services) },
     '/v1/is_paused': { GET: isPaused(services) },
     '/config-info': { GET: configInfo(services) },
+    '/openapi.json': { GET: openApi.json },
+    '/docs': { GET: openApi.page },
     '/': { GET: root(services, () => routes) },
   };
   const edge: Edge = {
@@ -159,7 +166,14 @@ function logFailure({ logger }: Services, request: HttpRequest, { requestId, rou
   }
 }
 
-const GENERATIONS: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions', RESPONSES_PATH, MESSAGES_PATH]);
+const EMBEDDINGS_PATH = '/v1/embeddings';
+const GENERATIONS: ReadonlySet<string> = new Set([
+  '/v1/chat/completions',
+  '/v1/completions',
+  RESPONSES_PATH,
+  MESSAGES_PATH,
+  EMBEDDINGS_PATH,
+]);
 
 function isGeneration(route: string): boolean {
   return GENERATIONS.has(route);

@@ -36,6 +36,7 @@ export function completionRequests(body: CompletionBody, requestId: string, mode
   return prompts.map((prompt, i) => ({
     ...common,
     requestId: prompts.length > 1 ? `${requestId}_${i}` : requestId,
+    ...(prompts.length > 1 && { batchId: requestId }),
     prompt: toPrompt(prompt, field, body),
     parseReasoning: false,
   }));

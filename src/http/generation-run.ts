@@ -6,7 +6,7 @@ import { FieldError } from './error-reply.ts';
 import type { HttpRequest } from './http-message.ts';
 import { mergeSources } from './merge-sources.ts';
 import type { RequestContext } from './routes.ts';
-import { requireServing, type Services } from './services.ts';
+import { requireGeneration, requireServing, type Services } from './services.ts';
 import { addUsage } from './usage.ts';
 
 export interface RunOptions {
@@ -56,6 +56,7 @@ export class GenerationRun {
     http: Pick<HttpRequest, 'signal'>,
     context: RequestContext,
   ): Promise<GenerationRun> {
+    requireGeneration(services);
     requireServing(services.generator);
     const { activeIds, generator } = services;
     if (activeIds.has(options.id)) {

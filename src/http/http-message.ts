@@ -5,6 +5,8 @@ export interface HttpRequest {
   readonly method: string;
   /** Without the query string. */
   readonly path: string;
+  /** What stood behind the `?`; absent = nothing. */
+  readonly query?: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   /** Empty when the request has none; null when it is longer than the server takes. */

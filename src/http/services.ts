@@ -2,11 +2,19 @@
 import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { TextGenerator } from '../core/generation.ts';
+import type { Operations } from '../core/operations.ts';
+import type { Pooler } from '../core/pooling.ts';
+import type { TextTools } from '../core/text-tools.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 export interface Services {
   readonly generator: TextGenerator;
+  readonly textTools: TextTools;
+  readonly pooler: Pooler;
+  readonly operations: Operations;
+  /** The effective configuration and the model's facts, for GET /config-info; no secrets. */
+  readonly serverFacts: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -27,6 +35,25 @@ export interface Features {
   readonly maxLogprobs: number;
   /** Whether the output can be made to match a schema or grammar (`--guided-decoding-backend`). */
   readonly guidedDecoding: boolean;
+  /** What the server is for (`--runner`): `auto` = generations and embeddings. */
+  readonly runner?: Runner;
+}
+
+export type Runner = 'auto' | 'generate' | 'pooling';
+
+/** @throws TroupeError invalid_request where the server was started for something else. */
+export function requireGeneration({ features }: Services): void {
+  if (features.runner !== 'pooling') return;
+  throw new TroupeError('invalid_request', 'This server computes embeddings only (--runner pooling): use /v1/embeddings.');
+}
+
+/** @throws TroupeError invalid_request where the server was started for something else. */
+export function requirePooling({ features }: Services): void {
+  if (features.runner !== 'generate') return;
+  throw new TroupeError(
+    'invalid_request',
+    'This server generates text only (--runner generate): start it with --runner auto or --runner pooling.',
+  );
 }
 
 /** @throws TroupeError when no generation can start now. While an engine recovers, requests wait for it instead. */

@@ -202,6 +202,7 @@ class UwsServer {
     const head = {
       method: uwsRequest.getCaseSensitiveMethod(),
       path: uwsRequest.getUrl(),
+      query: uwsRequest.getQuery(),
       headers: copyHeaders(uwsRequest),
       signal: abort.signal,
     };

@@ -109,6 +109,11 @@ export class Tokenizer {
     return this.#encoder.token_to_id(token);
   }
 
+  /** The token as the vocabulary spells it, e.g. `Ġworld`; empty for unknown ids. */
+  spellingOf(id: number): string {
+    return this.#encoder.id_to_token(id) ?? '';
+  }
+
   /** What a token stands for; undefined for ids outside the vocabulary. Made at first use, then a lookup. */
   piece(id: number): TokenPiece | undefined {
     const known = this.#pieces[id];

@@ -109,10 +109,10 @@ export const REPLY_SHAPES: Readonly<Record<'ack' | 'nack', Shape>> = {
   nack: { code: isString, retryAfterMs: isNumber, message: isString },
 };
 
-/** [slot, attempt, choice, firstIndex, ids, finish, logprobs, cachedTokens] */
+/** [slot, attempt, choice, firstIndex, ids, finish, logprobs, cachedTokens, hidden?] */
 export function isFrameEntry(entry: unknown): boolean {
   if (!Array.isArray(entry) || entry.length < 8) return false;
-  const [slot, attempt, choice, firstIndex, ids, finish, logprobs, cachedTokens] = entry as unknown[];
+  const [slot, attempt, choice, firstIndex, ids, finish, logprobs, cachedTokens, hidden, promptLogprobs] = entry as unknown[];
   return (
     isNumber(slot) &&
     isNumber(attempt) &&
@@ -121,7 +121,23 @@ export function isFrameEntry(entry: unknown): boolean {
     arrayOf(isNumber)(ids) &&
     (finish === null || isString(finish)) &&
     (logprobs === null || arrayOf(isWireLogprob)(logprobs)) &&
-    (cachedTokens === null || isNumber(cachedTokens))
+    (cachedTokens === null || isNumber(cachedTokens)) &&
+    (hidden === undefined || hidden === null || hidden instanceof Float32Array) &&
+    (promptLogprobs === undefined || isWirePromptLogprobs(promptLogprobs))
+  );
+}
+
+function isWirePromptLogprobs(value: unknown): boolean {
+  if (!Array.isArray(value)) return false;
+  const [firstIndex, ranks, logprobs, topIds, topLogprobs] = value as unknown[];
+  return (
+    isNumber(firstIndex) &&
+    isTokenIds(ranks) &&
+    logprobs instanceof Float32Array &&
+    logprobs.length === (ranks as Uint32Array).length &&
+    isTokenIds(topIds) &&
+    topLogprobs instanceof Float32Array &&
+    topLogprobs.length === (topIds as Uint32Array).length
   );
 }
 

@@ -98,6 +98,15 @@ export type ToEngine = AddRequest | AbortRequest | ReplayRequest | FrontendBeat 
 /** [choice's log-probabilities of one token]: logprob of the sampled token, then the alternatives' ids and values. */
 export type WireLogprob = readonly [logprob: number, topIds: readonly number[], topLogprobs: readonly number[]];
 
+/** Of prompt tokens from `firstIndex` on; the alternatives of each follow each other. */
+export type WirePromptLogprobs = readonly [
+  firstIndex: number,
+  ranks: Uint32Array,
+  logprobs: Float32Array,
+  topIds: Uint32Array,
+  topLogprobs: Float32Array,
+];
+
 export type FrameEntry = readonly [
   slot: number,
   attempt: number,
@@ -110,6 +119,8 @@ export type FrameEntry = readonly [
   cachedTokens: number | null,
   /** What a pooling request ends with; absent for all others. */
   hidden?: Float32Array | null,
+  /** A part of the prompt's log-probabilities, where they were asked for; all parts come before the first token. */
+  promptLogprobs?: WirePromptLogprobs,
 ];
 
 /** Engine group → one frontend: one per engine step. Lost: noticed by the next frame's or beat's number, repaired by ReplayRequest. */

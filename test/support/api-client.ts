@@ -1,10 +1,12 @@
 /** The API called in process, with a fake generator behind it. */
 import { type Api, createApi, type EdgeOptions } from '../../src/http/api.ts';
 import type { HttpReply } from '../../src/http/http-message.ts';
+import type { Runner } from '../../src/http/services.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { FakeGenerator, type FakeGeneratorOptions } from './fake-generator.ts';
+import { characterTools, FakeOperations, FakePooler } from './fake-services.ts';
 
 export interface TestApiOptions extends FakeGeneratorOptions {
   readonly maxBodyBytes?: number;
@@ -12,23 +14,33 @@ export interface TestApiOptions extends FakeGeneratorOptions {
   readonly maxLogprobs?: number;
   readonly guidedDecoding?: boolean;
   readonly edge?: EdgeOptions;
+  readonly runner?: Runner;
+  readonly pooler?: FakePooler;
 }
 
 export interface TestApi {
   readonly api: Api;
   readonly generator: FakeGenerator;
   readonly metrics: Metrics;
+  readonly operations: FakeOperations;
+  readonly pooler: FakePooler;
   /** Parsed log lines. */
   readonly logs: Record<string, unknown>[];
 }
 
 export function testApi(options: TestApiOptions = {}): TestApi {
   const generator = new FakeGenerator(options);
+  const operations = new FakeOperations();
+  const pooler = options.pooler ?? new FakePooler();
   const metrics = createMetrics({ processMetrics: false });
   const logs: Record<string, unknown>[] = [];
   const destination = { write: (line: string) => void logs.push(JSON.parse(line)) };
   const api = createApi({
     generator,
+    textTools: characterTools,
+    pooler,
+    operations,
+    serverFacts: { config: { max_num_seqs: 4 } },
     metrics,
     logger: createLogger({ format: 'json', level: 'debug', role: 'test', destination }),
     limits: { maxBodyBytes: options.maxBodyBytes ?? 1 << 20 },
@@ -37,11 +49,12 @@ export function testApi(options: TestApiOptions = {}): TestApi {
       enableLogprob: options.enableLogprob ?? true,
       maxLogprobs: options.maxLogprobs ?? 20,
       guidedDecoding: options.guidedDecoding ?? true,
+      ...(options.runner && { runner: options.runner }),
     },
     version: '1.2.3',
     ...(options.edge && { edge: options.edge }),
   });
-  return { api, generator, metrics, logs };
+  return { api, generator, operations, pooler, metrics, logs };
 }
 
 export interface Reply {

@@ -47,10 +47,10 @@ export class PrefixCache {
   }
 
   /**
-   * How many of the sequence's first blocks exist somewhere. Never all of its tokens: the last one must be computed to get logits.
+   * How many of the sequence's first blocks exist somewhere. Never all of its tokens: what is read from logits must be computed.
    */
   match(sequence: Sequence): number {
-    const maxBlocks = Math.floor((sequence.numTokens - 1) / this.#blockSize);
+    const maxBlocks = Math.floor(sequence.numSkippable / this.#blockSize);
     let numMatched = 0;
     while (numMatched < maxBlocks && this.#byHash.has(this.#hashOf(sequence, numMatched))) numMatched++;
     return numMatched;
