@@ -11,6 +11,7 @@ import { StartupError } from './core/errors.ts';
 import { thisMachine } from './hardware.ts';
 import { digestOf } from './http/api-keys.ts';
 import { chooseAddress } from './listen-address.ts';
+import { checkParsers } from './load-parsers.ts';
 import { preflight } from './preflight.ts';
 import { createStartupLog } from './startup-log.ts';
 import { systemClock } from './system-clock.ts';
@@ -34,6 +35,7 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
   const apiKeyDigests = (config.apiKey ?? []).map(digestOf);
   if (config.apiKey) hideApiKeys();
   const plan = preflight({ ...config, apiKey: null }, embeddedModel, process.env, thisMachine());
+  await checkParsers(config);
   const address = await chooseAddress(config);
   const logFormat = config.logFormat === 'auto' ? (process.stdout.isTTY ? 'text' : 'json') : config.logFormat;
   const logger = createLogger({ format: logFormat, level: config.logLevel, role: 'supervisor' });

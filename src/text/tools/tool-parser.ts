@@ -38,8 +38,11 @@ export interface ToolDialect {
   /** Texts that mark calls. Where one is a special token of the vocabulary it is shown to the parser all the same. */
   readonly markers: readonly string[];
   newParser(tools: ToolUse): ToolParser;
-  /** @param templateSource the model's chat template, where several spellings are in use; '' without one. */
-  syntax(templateSource: string): CallSyntax;
+  /**
+   * Absent = calls cannot be enforced: `required`, a named function and `parallel_tool_calls: false` are then refused.
+   * @param templateSource the model's chat template, where several spellings are in use; '' without one.
+   */
+  syntax?(templateSource: string): CallSyntax;
 }
 
 /** Whether a function of that name may be called. */
