@@ -60,6 +60,8 @@ export interface Metrics {
   readonly contentType: string;
   /** The exposition format that Prometheus scrapes. */
   text(): Promise<string>;
+  /** All values as JSON, for merge-metrics.ts. */
+  snapshot(): Promise<string>;
 }
 
 export interface MetricsOptions {
@@ -174,6 +176,10 @@ class PrometheusMetrics implements Metrics {
 
   text(): Promise<string> {
     return this.#registry.metrics();
+  }
+
+  async snapshot(): Promise<string> {
+    return JSON.stringify(await this.#registry.getMetricsAsJSON());
   }
 
   countReceived(): void {
