@@ -166,7 +166,10 @@ export class GrammarHost {
   // ---- jobs
 
   #enqueue(job: Job): void {
-    if (this.#isClosed) return job.settle.reject(new GrammarUnavailableError('The engine is stopping.'));
+    if (this.#isClosed) {
+      job.settle.reject(new GrammarUnavailableError('The engine is stopping.'));
+      return;
+    }
     this.#waiting.push(job);
     this.#dispatch();
   }
@@ -252,7 +255,10 @@ export class GrammarHost {
 
   #opened(cell: Cell, job: Job, isTrial: boolean): void {
     cell.texts.add(job.text);
-    if (!isTrial) return job.settle.resolve(job.matchers);
+    if (!isTrial) {
+      job.settle.resolve(job.matchers);
+      return;
+    }
     job.isQuick = this.#options.clock.monotonic() - job.startedAt <= QUICK_MS;
     this.#waiting.unshift(job);
   }
@@ -309,7 +315,7 @@ export class GrammarHost {
     const { current } = cell;
     const owned = new Set(current?.job.matchers.map(({ id }) => id));
     const isBlamed = culprit === 0 || (culprit !== null && owned.has(culprit));
-    if (current && isBlamed) current.job.settle.reject(new GrammarError(`The constraint cannot be used: ${MATCHER_FAILURES[why]}.`, true));
+    if (current && isBlamed) current.job.settle.reject(new GrammarError(this.#complaint(why, culprit), true));
     const lost = [...cell.matchers.values()].filter(({ id, memory }) => memory.turn !== 'closed' && !owned.has(id));
     cell.link.terminate().then(() => {
       for (const { id, memory, text, runsAhead } of lost) {
@@ -319,6 +325,12 @@ export class GrammarHost {
       if (current && !isBlamed) this.#enqueue(current.job);
       this.#dispatch();
     });
+  }
+
+  #complaint(why: MatcherFailure, culprit: number | null): string {
+    if (why === 'overran' && culprit === 0)
+      return `The constraint takes too long to compile, at most ${this.#options.compileLimitMs / 1000} s: fewer or smaller repeats and alternatives help.`;
+    return `The constraint cannot be used: ${MATCHER_FAILURES[why]}.`;
   }
 
   #reopen(matcher: OpenMatcher, text: string, runsAhead: boolean): void {

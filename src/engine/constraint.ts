@@ -8,8 +8,11 @@
  * Tokens that the grammar leaves no choice about may come as a run: in `ready` they stand in `forced`, and the mask is for the place
  * after them.
  */
+import type { Clock } from '../core/clock.ts';
 import type { SamplingParams } from '../core/sampling-params.ts';
 import type { EngineChoice, EngineRequest } from './request.ts';
+import type { Sequence } from './sequence.ts';
+import type { SequenceResult } from './step.ts';
 
 export interface Constraint {
   /** Looked at whenever it is asked for; may change from `working` by itself, never back. */
@@ -38,6 +41,25 @@ export interface Constraints {
   discard(request: EngineRequest): void;
 }
 
+/** How long a step waits, in all, for masks that are about to come: a mask takes 0.05 ms, so this is one that is stuck behind others. */
+const MASK_WAIT_MS = 2;
+
+/** After a step's run: gives missing masks a moment. A sequence whose mask was late before is not waited for again so soon. */
+export function waitForMasks(
+  constraints: Constraints,
+  clock: Pick<Clock, 'monotonic'>,
+  scheduled: readonly Sequence[],
+  results: readonly SequenceResult[],
+): void {
+  const isMissing = ({ constraint, numLateTokens, numScheduled, numUncomputed }: Sequence, i: number): boolean =>
+    constraint?.state === 'working' && numScheduled === numUncomputed && results[i]!.type !== 'none' && numLateTokens === 0;
+  if (!scheduled.some(isMissing)) return;
+  const deadline = clock.monotonic() + MASK_WAIT_MS;
+  for (let left = MASK_WAIT_MS; left > 0 && scheduled.some(isMissing); left = deadline - clock.monotonic()) {
+    if (!constraints.pause(left)) return;
+  }
+}
+
 /**
  * With ignore_eos a constrained text still ends where its grammar does, but not earlier: end-of-sequence tokens are taken only where
  * nothing else is allowed (a mask wins over bans).
@@ -47,5 +69,3 @@ export function paramsUnder(constraint: Constraint, params: SamplingParams): Sam
   if (ignored.length === 0) return params;
   return { ...params, badWords: [...params.badWords, ...ignored.map((id) => [id])] };
 }
-
-export const isAllowed = (mask: Int32Array, id: number): boolean => ((mask[id >> 5]! >>> (id & 31)) & 1) === 1;

@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import { assert } from '../core/errors.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
-import type { Constraints } from './constraint.ts';
+import { type Constraints, waitForMasks } from './constraint.ts';
 import { KvCache } from './kv/kv-cache.ts';
 import { LiveRequests } from './live-requests.ts';
 import { LogprobReader } from './logprobs.ts';
@@ -59,8 +59,6 @@ const NO_DRAFT: readonly number[] = [];
 /** Of prompts, in one step: logits that are read (16 MB; about 10 ms), and values that a frame takes to the frontend (2 MB). */
 const MAX_LOGITS_READ = 2 ** 21;
 const MAX_VALUES_TOLD = 2 ** 18;
-/** How long a step waits, in all, for masks that are about to come. */
-const MASK_WAIT_MS = 2;
 /** After a late mask, a sequence runs for so many tokens only with its mask in hand: nobody waits for it again at once. */
 const LATE_TOKENS = 16;
 
@@ -111,8 +109,9 @@ export class Engine {
   get hasWork(): boolean {
     if (this.#kv.hasPendingOps || this.#outputs.length > 0) return true;
     if (this.#isFrozen) return false;
-    if (this.#isHeldUp && this.#scheduler.running.every((sequence) => sequence.isHeldUp)) return false;
-    return this.#scheduler.running.length > 0 || this.#scheduler.waiting.length > 0;
+    const { running, waiting } = this.#scheduler;
+    if (this.#isHeldUp && running.length > 0 && running.every((sequence) => sequence.isHeldUp)) return false;
+    return running.length > 0 || waiting.length > 0;
   }
 
   /** One step: schedule, run, sample, and what came of it since the last report. @throws RunnerError: the engine cannot go on. */
@@ -125,7 +124,7 @@ export class Engine {
     if (scheduled.length > 0 || kvOps.length > 0) {
       const numPrefillTokens = this.#begin(scheduled, startedAtMs);
       const output = this.#runner.collect(this.#runner.submit(this.#stepInput(scheduled, kvOps)));
-      this.#waitForMasks(scheduled, output.results);
+      if (this.#options.constraints) waitForMasks(this.#options.constraints, this.#clock, scheduled, output.results);
       for (let i = 0; i < scheduled.length; i++) this.#advance(scheduled[i]!, output.results[i]!);
       if (numPrefillTokens > 0) this.#load.observePrefill(numPrefillTokens, this.#clock.monotonic() - startedAtMs);
     }
@@ -392,20 +391,6 @@ export class Engine {
     this.#emit(sequence, ids, finish, null);
     if (finish !== null) this.#end(sequence, true);
     return true;
-  }
-
-  /** Gives masks that are about to be ready a moment, in all; a sequence that was late before is not waited for. */
-  #waitForMasks(scheduled: readonly Sequence[], results: readonly SequenceResult[]): void {
-    const isMissing = (sequence: Sequence, i: number): boolean =>
-      sequence.constraint?.state === 'working' &&
-      sequence.numScheduled === sequence.numUncomputed &&
-      results[i]!.type !== 'none' &&
-      sequence.numLateTokens === 0;
-    if (!scheduled.some(isMissing)) return;
-    const deadline = this.#clock.monotonic() + MASK_WAIT_MS;
-    for (let left = MASK_WAIT_MS; left > 0 && scheduled.some(isMissing); left = deadline - this.#clock.monotonic()) {
-      if (!this.#constraints.pause(left)) return;
-    }
   }
 
   #fail(sequence: Sequence, why: string): void {

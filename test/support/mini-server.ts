@@ -1,8 +1,9 @@
 /** troupe-mini in a real rank thread behind a frontend, on real time; only the transport stays in the process. */
 import { startEngineGroup } from '../../src/actors/engine-group.ts';
 import { createFrontend } from '../../src/actors/frontend.ts';
+import { GrammarHost, type GrammarHostOptions } from '../../src/actors/grammar-host.ts';
 import type { RankPort } from '../../src/actors/rank-port.ts';
-import { type RankSpec, spawnRankThread } from '../../src/actors/thread-rank.ts';
+import { newRankWake, type RankSpec, spawnRankThread } from '../../src/actors/thread-rank.ts';
 import type { Epoch } from '../../src/core/ids.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
@@ -30,9 +31,10 @@ export const miniRankSpec = (groupEpoch: Epoch, modelDir = MINI_DIR): RankSpec =
   maxNumWaiting: 16,
 });
 
-export async function startMiniServer() {
+export async function startMiniServer(grammarOptions: Partial<GrammarHostOptions> = {}) {
   const bus = new LoopbackBus({ clock: systemClock });
   const ranks: RankPort[] = [];
+  const grammarHosts: GrammarHost[] = [];
   const frontend = createFrontend({
     frontendId: 'frontend-0',
     epoch: [1, 1],
@@ -50,23 +52,29 @@ export async function startMiniServer() {
     },
     newSeed: () => 1n,
   });
-  const startGroup = (incarnation: number) =>
-    startEngineGroup({
+  const startGroup = (incarnation: number) => {
+    const rankWake = newRankWake();
+    const grammars = new GrammarHost({ clock: systemClock, log: silentLog, modelDir: MINI_DIR, rankWake, ...grammarOptions });
+    grammarHosts.push(grammars);
+    return startEngineGroup({
       engineId: 'engine-0',
       epoch: [incarnation, 1],
       transport: bus.connect(`engine-${incarnation}`),
       clock: systemClock,
       log: silentLog,
       maxNumSeqs: 4,
+      grammars,
       spawnRank: () => {
-        const rank = spawnRankThread(miniRankSpec([incarnation, 1]));
+        const rank = spawnRankThread(miniRankSpec([incarnation, 1]), rankWake);
         ranks.push(rank);
         return rank;
       },
     });
+  };
   const close = (): void => {
     frontend.close();
     for (const rank of ranks) rank.terminate();
+    for (const host of grammarHosts) host.close();
   };
-  return { bus, frontend, ranks, startGroup, close };
+  return { bus, frontend, ranks, grammarHosts, startGroup, close };
 }

@@ -65,6 +65,11 @@ export class ScriptedRunner implements ModelRunner {
     return this.#rows[slot]!.map((cell) => cell.token);
   }
 
+  /** The hidden state after these tokens: a hash of them, and their number. */
+  hiddenOf(tokenIds: readonly number[]): Float32Array {
+    return Float32Array.of(tokenIds.reduce(fold, 0) / 2 ** 32, tokenIds.length);
+  }
+
   submit(step: StepInput): StepTicket {
     this.#options.onSubmit?.(step);
     assert.equal(this.#output, null, 'a step was submitted before the last one was collected');
@@ -77,7 +82,10 @@ export class ScriptedRunner implements ModelRunner {
     for (const sequence of step.sequences) {
       assert.equal(sequence.start, start, 'tokens of the step are packed');
       start += sequence.numTokens;
-      results.push(this.#compute(sequence, step.tokenIds));
+      const result = this.#compute(sequence, step.tokenIds);
+      results.push(
+        step.wantsHidden && result.type === 'full' ? { ...result, hidden: this.hiddenOf(this.rowTokens(sequence.slot)) } : result,
+      );
     }
     assert.equal(step.tokenIds.length, start, 'every token of the step belongs to a sequence');
     assert.ok(this.numResidentBlocks <= this.#numBlocks, `${this.numResidentBlocks} blocks are resident, the budget is ${this.#numBlocks}`);
@@ -143,6 +151,8 @@ export class ScriptedRunner implements ModelRunner {
   #compute(sequence: StepSequence, tokenIds: Int32Array): SequenceResult {
     const row = this.#row(sequence.slot);
     assert.ok(sequence.numTokens > 0, `row ${sequence.slot} is in the step with no tokens`);
+    // A token that could not be followed by a choice is computed once more.
+    if (row.length === sequence.numComputed + 1 && row.at(-1)!.token === tokenIds[sequence.start]) row.pop();
     assert.equal(row.length, sequence.numComputed, `tokens in row ${sequence.slot}`);
     for (let i = 0; i < row.length; i++) {
       assert.equal(
@@ -158,11 +168,26 @@ export class ScriptedRunner implements ModelRunner {
     }
     assert.ok(row.length <= this.#maxModelLen, `row ${sequence.slot} is ${row.length} long`);
     if (sequence.needs === 'none') return { type: 'none' };
-    assert.equal(sequence.numLogits, 1);
-    const logits = this.#logits(row);
+    assert.ok(sequence.numLogits >= 1 && sequence.numLogits <= sequence.numTokens, `${sequence.numLogits} rows of logits`);
+    const logits = this.#lastLogits(row, sequence.numLogits);
     if (sequence.needs === 'full') return { type: 'full', logits };
+    assert.equal(sequence.numLogits, 1);
     assert.equal(sequence.needs, 'argmax');
     return { type: 'argmax', tokenIds: Int32Array.of(logits.indexOf(Math.max(...logits))) };
+  }
+
+  /** [count, vocabSize]: of the last positions. */
+  #lastLogits(row: readonly Cell[], count: number): Float32Array {
+    const all = new Float32Array(count * this.vocabSize);
+    for (let i = 0; i < count; i++) all.set(this.#logits(row.slice(0, row.length - count + 1 + i)), i * this.vocabSize);
+    return all;
+  }
+
+  /** What follows these tokens. */
+  logitsAfter(tokenIds: readonly number[]): Float32Array {
+    const row: Cell[] = [];
+    for (const token of tokenIds) row.push({ token, state: fold(row.at(-1)?.state ?? 0, token) });
+    return this.#logits(row);
   }
 
   #logits(row: readonly Cell[]): Float32Array {
