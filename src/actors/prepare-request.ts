@@ -77,6 +77,7 @@ export async function prepareRequest(
   const promptText = () =>
     rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
   const params = toSamplingParams(request, model, promptIds.length);
+  checkPromptLogprobs(params, promptIds.length, model);
   return { promptIds, promptText, params, ...parsersOf(request, promptText, model) };
 }
 
@@ -156,6 +157,17 @@ function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptT
     badWords: [...badWordIds(model.tokenizer, request.badWords), ...request.badWordsTokenIds.map((id) => [id])],
     stopTokenIds: [...new Set([...(request.ignoreEos ? [] : model.eosTokenIds), ...request.stopTokenIds])],
   };
+}
+
+/** Values that a prompt's log-probabilities may be together: they are kept, and sent, as a whole. */
+const MAX_PROMPT_LOGPROBS = 500_000;
+
+function checkPromptLogprobs({ promptLogprobs }: SamplingParams, numPromptTokens: number, { vocabSize }: ModelText): void {
+  if (promptLogprobs === null) return;
+  const numEach = 1 + (promptLogprobs < 0 ? vocabSize : promptLogprobs);
+  if (numEach * numPromptTokens <= MAX_PROMPT_LOGPROBS) return;
+  const message = `prompt_logprobs of ${numPromptTokens} tokens with ${numEach - 1} alternatives each are more than ${MAX_PROMPT_LOGPROBS} values: ask for fewer alternatives, or send the prompt in parts.`;
+  throw new TroupeError('invalid_request', message, { param: 'prompt_logprobs' });
 }
 
 /** @throws TroupeError invalid_request naming the first id that the model does not have. */
