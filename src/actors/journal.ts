@@ -31,6 +31,8 @@ export interface JournalHeader {
 export class Journal {
   readonly header: JournalHeader;
   readonly choices: readonly ChoiceJournal[];
+  /** All of the prompt's log-probabilities are here: the next engine need not tell them again. */
+  hasPromptLogprobs = false;
 
   constructor(header: JournalHeader) {
     this.header = header;
@@ -83,7 +85,7 @@ export class Journal {
       promptIds,
       cacheSalt,
       priority,
-      params,
+      params: this.hasPromptLogprobs ? { ...params, promptLogprobs: null } : params,
       controls: [],
       choices,
     };

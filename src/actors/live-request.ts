@@ -8,12 +8,13 @@ import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { FinishReason, GenerateRequest, Generation, TextDelta, Usage } from '../core/generation.ts';
 import { ChoiceText } from '../text/choice-text.ts';
-import type { FrameEntry } from '../transport/messages.ts';
+import type { FrameEntry, WirePromptLogprobs } from '../transport/messages.ts';
 import { ChoiceOutput, mergeDeltas } from './choice-output.ts';
 import type { EngineEntry, EngineRef } from './directory.ts';
 import type { RequestObservation } from './frontend-metrics.ts';
 import { type ChoiceJournal, Journal } from './journal.ts';
 import type { ModelText, PreparedRequest } from './prepare-request.ts';
+import { PromptOutput } from './prompt-output.ts';
 import { type Outcome, type RequestEvent, requestMachine } from './request.ts';
 import type { NamedRequest } from './request-names.ts';
 import { toolCallIds } from './tool-call-ids.ts';
@@ -68,6 +69,8 @@ export class LiveRequest {
   readonly #actor: ActorRefFrom<typeof requestMachine>;
   readonly #queue: AsyncQueue<TextDelta>;
   readonly #outputs: readonly ChoiceOutput[];
+  /** Null unless the prompt's log-probabilities were asked for. */
+  readonly #promptOutput: PromptOutput | null;
   readonly #accepted: Promise<void>;
   #settleAccepted!: { resolve: () => void; reject: (error: unknown) => void };
   readonly #handlers: (() => void)[] = [];
@@ -94,6 +97,7 @@ export class LiveRequest {
       numChoices: request.n,
     });
     this.#outputs = this.journal.choices.map((choice) => newOutput(options, choice.index));
+    this.#promptOutput = prepared.params.promptLogprobs === null ? null : new PromptOutput(prepared.promptIds, options.model.tokenizer);
     this.#queue = new AsyncQueue<TextDelta>({ maxWaiting: MAX_WAITING_DELTAS, merge: mergeDeltas, onAbandoned: () => this.abort() });
     this.#accepted = new Promise((resolve, reject) => {
       this.#settleAccepted = { resolve, reject };
@@ -150,7 +154,7 @@ export class LiveRequest {
       promptTokenIds: prepared.promptIds,
       promptText: prepared.promptText,
       promptTokens: () => prepared.promptIds.map((id) => this.#options.model.tokenizer.tokenText(id)),
-      promptLogprobs: () => null,
+      promptLogprobs: () => this.#promptOutput?.entries() ?? null,
       deltas: this.#queue,
       usage: () => this.usage(),
     };
@@ -198,9 +202,10 @@ export class LiveRequest {
 
   /** Takes what a step gave one choice. The caller has checked that it comes from the engine and attempt in `assignment`. */
   take(entry: FrameEntry): void {
-    const [, , index, firstIndex, ids, finish, logprobs, cachedTokens, hidden] = entry;
+    const [, , index, firstIndex, ids, finish, logprobs, cachedTokens, hidden, promptLogprobs] = entry;
     const choice = this.journal.choices[index];
     if (!choice || choice.finish !== null || this.#outcome) return;
+    if (promptLogprobs) this.#takePromptLogprobs(promptLogprobs);
     const numKnown = this.journal.numKnown(choice, firstIndex, ids.length);
     if (finish === 'error') {
       this.fail(new TroupeError('internal_error', 'The engine could not compute this request; the server log has the details.'));
@@ -262,6 +267,11 @@ export class LiveRequest {
     // A stop string: the engine does not know yet that this choice is over.
     if (result.finish !== null && finish === null) this.#options.ports.abortAtEngine(this, choice.index);
     if (result.finish !== null && this.journal.isFinished) this.#send({ type: 'done' });
+  }
+
+  #takePromptLogprobs(part: WirePromptLogprobs): void {
+    this.#promptOutput?.take(part);
+    if (this.#promptOutput?.isComplete) this.journal.hasPromptLogprobs = true;
   }
 
   #onAccepted(): void {

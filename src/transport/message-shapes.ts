@@ -123,7 +123,7 @@ export function isFrameEntry(entry: unknown): boolean {
     (logprobs === null || arrayOf(isWireLogprob)(logprobs)) &&
     (cachedTokens === null || isNumber(cachedTokens)) &&
     (hidden === undefined || hidden === null || hidden instanceof Float32Array) &&
-    (promptLogprobs === undefined || isWirePromptLogprobs(promptLogprobs))
+    (promptLogprobs === undefined || promptLogprobs === null || isWirePromptLogprobs(promptLogprobs))
   );
 }
 

@@ -120,7 +120,7 @@ export type FrameEntry = readonly [
   /** What a pooling request ends with; absent for all others. */
   hidden?: Float32Array | null,
   /** A part of the prompt's log-probabilities, where they were asked for; all parts come before the first token. */
-  promptLogprobs?: WirePromptLogprobs,
+  promptLogprobs?: WirePromptLogprobs | null,
 ];
 
 /** Engine group → one frontend: one per engine step. Lost: noticed by the next frame's or beat's number, repaired by ReplayRequest. */

@@ -65,7 +65,7 @@ test('fields that are not known are ignored, in frames too', () => {
   assert.equal(message.type, 'drain');
   const [version, ...rest] = stepFrame();
   const longer = [...rest];
-  longer[5] = stepFrame()[6].map((entry) => [...entry, 'new']) as never;
+  longer[5] = stepFrame()[6].map((entry) => [...entry, null, null, 'new']) as never;
   const frame = decodeFrame(plain.pack([version, ...longer, 'new']));
   assert.deepEqual(frame[6][0]?.slice(0, 8), stepFrame()[6][0]);
 });
