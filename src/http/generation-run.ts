@@ -4,6 +4,7 @@ import type { FinishReason, GenerateRequest, Generation, TextDelta, Usage } from
 import { logRequest } from '../telemetry/logger.ts';
 import { FieldError } from './error-reply.ts';
 import type { HttpRequest } from './http-message.ts';
+import { mapInTurn } from './map-in-turn.ts';
 import { mergeSources } from './merge-sources.ts';
 import type { RequestContext } from './routes.ts';
 import { requireGeneration, requireServing, type Services } from './services.ts';
@@ -71,7 +72,9 @@ export class GenerationRun {
     if (http.signal.aborted) abort();
     http.signal.addEventListener('abort', abort, { once: true });
     try {
-      const generations = await mapInTurn(options.requests, (request, i) => generator.generate(request, controllers[i]!.signal));
+      const generations = await mapInTurn(options.requests, MAX_AT_ONCE, (request, i) =>
+        generator.generate(request, controllers[i]!.signal),
+      );
       const run = new GenerationRun(services, options, context, generations);
       http.signal.addEventListener('abort', () => run.#end('abort'), { once: true });
       if (http.signal.aborted) run.#end('abort');
@@ -209,22 +212,3 @@ async function* mergedChoices(generations: readonly Generation[], perPrompt: num
 
 /** Prompts of a batch that are prepared at the same time: others get between them, and what comes after a refused one is never begun. */
 const MAX_AT_ONCE = 16;
-
-/** Results in order. Rejects with the first failure, after which nothing more is begun. */
-async function mapInTurn<T, R>(items: readonly T[], run: (item: T, index: number) => Promise<R>): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < items.length) {
-      const index = next++;
-      try {
-        results[index] = await run(items[index]!, index);
-      } catch (error) {
-        next = items.length;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: MAX_AT_ONCE }, work));
-  return results;
-}

@@ -69,10 +69,13 @@ export function configInfo({ operations, generator, serverFacts, version }: Serv
       vocab_size: vocabSize,
       state: generator.readiness().state,
       is_paused: isPaused,
-      engines: operations.engines().map(({ id, state, fingerprint, load }) => ({ id, state, fingerprint, ...load })),
+      engines: operations.engines().map(({ id, state, fingerprint, load }) => ({ id, state, fingerprint, ...inSnakeCase(load) })),
     });
   };
 }
+
+const inSnakeCase = (facts: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(facts).map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]));
 
 /** FastDeploy's reply to whatever an operator asks. A failure is told as everywhere, in the error object. */
 function control(result: unknown): HttpReply {
