@@ -91,8 +91,8 @@ test("FastDeploy's scheduler and fallback flags are accepted with their values",
 });
 
 test('flags that would change the answers and cannot yet are refused by name, without telling their value', () => {
-  const valued = ['ips', 'data-parallel-size', 'reasoning-parser', 'tool-call-parser']
-    .concat(['tool-parser-plugin', 'speculative-config', 'guided-decoding-backend'])
+  const valued = ['ips', 'data-parallel-size']
+    .concat(['speculative-config', 'guided-decoding-backend'])
     .concat(['logits-processors', 'tokenizer', 'revision']);
   for (const flag of valued) {
     refuses([`--${flag}`, 's3cret'], new RegExp(`^(?!.*s3cret)--${flag} is not available in this version.*`));

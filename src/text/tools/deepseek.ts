@@ -15,14 +15,20 @@ const CALL_END = '<｜tool▁call▁end｜>';
 const SEPARATOR = '<｜tool▁sep｜>';
 const CODE_BLOCK = '```';
 
-const OUTER = { prefix: CALLS_BEGIN, suffix: CALLS_END, trigger: CALLS_BEGIN };
 const V3: CallSyntax = {
-  ...OUTER,
-  begin: (name) => `${CALL_BEGIN}function${SEPARATOR}${name}\n${CODE_BLOCK}json\n`,
-  end: `\n${CODE_BLOCK}${CALL_END}`,
-  separator: '\n',
+  prefix: CALLS_BEGIN + CALL_BEGIN,
+  begin: (name) => `function${SEPARATOR}${name}\n${CODE_BLOCK}json\n`,
+  end: `\n${CODE_BLOCK}`,
+  separator: `${CALL_END}\n${CALL_BEGIN}`,
+  suffix: CALL_END + CALLS_END,
+  trigger: CALLS_BEGIN,
 };
-const V31: CallSyntax = { ...OUTER, begin: (name) => `${CALL_BEGIN}${name}${SEPARATOR}`, end: CALL_END, separator: '' };
+const V31: CallSyntax = {
+  ...V3,
+  begin: (name) => `${name}${SEPARATOR}`,
+  end: '',
+  separator: CALL_END + CALL_BEGIN,
+};
 
 export const DEEPSEEK: ToolDialect = {
   name: 'deepseek',

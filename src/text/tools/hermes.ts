@@ -9,11 +9,11 @@ const OPEN = '<tool_call>';
 const CLOSE = '</tool_call>';
 
 const SYNTAX: CallSyntax = {
-  prefix: '',
-  begin: (name) => `${OPEN}\n{"name": ${JSON.stringify(name)}, "arguments": `,
-  end: `}\n${CLOSE}`,
-  separator: '\n',
-  suffix: '',
+  prefix: `${OPEN}\n`,
+  begin: (name) => `{"name": ${JSON.stringify(name)}, "arguments": `,
+  end: '}',
+  separator: `\n${CLOSE}\n${OPEN}\n`,
+  suffix: `\n${CLOSE}`,
   trigger: OPEN,
 };
 

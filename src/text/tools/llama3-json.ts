@@ -12,11 +12,11 @@ export const LLAMA3_JSON: ToolDialect = {
   markers: [PYTHON_TAG],
   newParser: (tools) => parserFrom((input, out) => read(input, out, isToolOf(tools))),
   syntax: () => ({
-    prefix: '',
-    begin: (name) => `{"name": ${JSON.stringify(name)}, "parameters": `,
-    end: '}',
-    separator: '; ',
-    suffix: '',
+    prefix: '{',
+    begin: (name) => `"name": ${JSON.stringify(name)}, "parameters": `,
+    end: '',
+    separator: '}; {',
+    suffix: '}',
     trigger: null,
   }),
 };

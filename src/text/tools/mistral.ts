@@ -18,7 +18,14 @@ const LIST: CallSyntax = {
   suffix: ']',
   trigger: MARKER,
 };
-const NAMED: CallSyntax = { prefix: '', begin: (name) => `${MARKER}${name}${ARGS}`, end: '', separator: '', suffix: '', trigger: MARKER };
+const NAMED: CallSyntax = {
+  prefix: MARKER,
+  begin: (name) => `${name}${ARGS}`,
+  end: '',
+  separator: MARKER,
+  suffix: '',
+  trigger: MARKER,
+};
 
 export const MISTRAL: ToolDialect = {
   name: 'mistral',

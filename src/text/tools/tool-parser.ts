@@ -21,11 +21,15 @@ export interface ToolParser {
   flush(): ToolPiece;
 }
 
-/** How calls look, for the grammar that enforces them: `prefix call separator call … suffix`, and a call is `begin(name) arguments end`. */
+/**
+ * How calls look, for the grammar that enforces them: `prefix call separator call … suffix`, and a call is `begin(name) arguments end`.
+ * What stands around each call is best told as `prefix`, `suffix`, and `separator` with both: the grammar must see where a list of calls ends.
+ */
 export interface CallSyntax {
   readonly prefix: string;
   begin(name: string): string;
   readonly end: string;
+  /** Not empty. */
   readonly separator: string;
   readonly suffix: string;
   /** The beginning of all calls, which never begins anything else; null when plain text may look the same. */
