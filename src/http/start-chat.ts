@@ -1,5 +1,5 @@
 /** A chat generation begun from the fields of a request body: what every chat dialect is built on. */
-import type { TextDelta } from '../core/generation.ts';
+import type { ModelCard, TextDelta } from '../core/generation.ts';
 import { chatRequest } from './chat-request.ts';
 import { checkModelName, generationId } from './generate-request.ts';
 import { GenerationRun } from './generation-run.ts';
@@ -28,16 +28,22 @@ export async function startChat(
   context: RequestContext,
   dialectId?: string,
 ): Promise<ChatRun> {
-  const given = withoutNulls(fields);
-  refuseUnsupported(given, 'chat');
-  const body = checkBody(chatSchema, given);
   const { generator, features } = services;
-  checkModelName(body.model, generator.model);
+  const body = checkChat(fields, generator.model);
   const id = dialectId ?? generationId('chatcmpl', body);
   context.nameAfter(id);
   const requests = [chatRequest(body, id, generator.model, features)];
   const toClient = body.include_reasoning ? undefined : withoutReasoning;
   return { run: await GenerationRun.start(services, { id, requests, stream: body.stream, toClient }, http, context), body };
+}
+
+/** The fields, checked. @throws FieldError naming a wrong one; TroupeError model_not_found. */
+export function checkChat(fields: Readonly<Record<string, unknown>>, model: ModelCard): ChatBody {
+  const given = withoutNulls(fields);
+  refuseUnsupported(given, 'chat');
+  const body = checkBody(chatSchema, given);
+  checkModelName(body.model, model);
+  return body;
 }
 
 const withoutReasoning = (delta: TextDelta): TextDelta => ({ ...delta, reasoning: '' });

@@ -1,4 +1,5 @@
 /** POST /v1/messages: Anthropic's Messages API, as a dialect of chat completions. */
+import { chatPrompt } from '../chat-request.ts';
 import { renameParam } from '../dialect-params.ts';
 import { eventStream } from '../event-stream.ts';
 import type { GenerationRun } from '../generation-run.ts';
@@ -8,11 +9,11 @@ import { OutputParts } from '../output-parts.ts';
 import { readJsonObject } from '../request-body.ts';
 import type { Handler } from '../routes.ts';
 import type { Services } from '../services.ts';
-import { startChat } from '../start-chat.ts';
-import { chatFields } from './chat-fields.ts';
+import { checkChat, startChat } from '../start-chat.ts';
+import { chatFields, promptFields } from './chat-fields.ts';
 import { type MessageEnd, messageObject } from './message-reply.ts';
 import { MessageStream } from './message-stream.ts';
-import { checkMessages } from './schema.ts';
+import { checkCountTokens, checkMessages } from './schema.ts';
 
 export function messages(services: Services): Handler {
   return async (http, context) => {
@@ -24,6 +25,20 @@ export function messages(services: Services): Handler {
     });
     if (body.stream) return eventStreamReply(eventStream(run, new MessageStream(run)));
     return jsonReply(200, await completeMessage(run));
+  };
+}
+
+/** POST /v1/messages/count_tokens: the length of the prompt that these messages would become. */
+export function countTokens(services: Services): Handler {
+  const { generator, textTools, limits } = services;
+  return async (http) => {
+    const { fields, paramNames } = promptFields(checkCountTokens(readJsonObject(http.body, limits.maxBodyBytes)));
+    try {
+      const tokens = await textTools.tokenize(chatPrompt(checkChat(fields, generator.model)), http.signal);
+      return jsonReply(200, { input_tokens: tokens.length });
+    } catch (error) {
+      throw renameParam(error, paramNames);
+    }
   };
 }
 
