@@ -8,7 +8,9 @@ import { joinTextParts } from '../text/content-parts.ts';
 import { type ModelParsers, modelParsers, modelTraits } from '../text/model-parsers.ts';
 import type { ReasoningParserFactory } from '../text/reasoning/reasoning-parser.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { withArgumentObjects } from '../text/tools/history.ts';
 import type { ToolParser } from '../text/tools/tool-parser.ts';
+import { outputConstraint } from './output-constraint.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
 import { endOfText, keptPromptTokens } from './prompt-length.ts';
 
@@ -76,9 +78,10 @@ export async function prepareRequest(
   if (promptIds.length >= model.maxModelLen) throw tooLong(`${promptIds.length}`, param, model);
   const promptText = () =>
     rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
-  const params = toSamplingParams(request, model, promptIds.length);
+  const parsers = parsersOf(request, promptText, model);
+  const params = { ...toSamplingParams(request, model, promptIds.length), constraint: constraintOf(request, parsers, model) };
   checkPromptLogprobs(params, promptIds.length, model);
-  return { promptIds, promptText, params, ...parsersOf(request, promptText, model) };
+  return { promptIds, promptText, params, ...parsers };
 }
 
 const paramOf = (prompt: Prompt): string => prompt.param ?? (prompt.type === 'chat' ? 'messages' : 'prompt');
@@ -106,7 +109,7 @@ export function renderPrompt(prompt: Prompt, model: ModelText, templates: Reques
   const { messages, tools, addGenerationPrompt, continueFinalMessage, templateKwargs } = prompt;
   const { bosToken, eosToken } = model.tokenizer;
   const text = template.render({
-    messages: template.readsParts ? messages : messages.map(joinTextParts),
+    messages: (template.readsParts ? messages : messages.map(joinTextParts)).map(withArgumentObjects),
     ...(tools && { tools }),
     addGenerationPrompt,
     continueFinalMessage,
@@ -184,6 +187,12 @@ function unknownId(param: string, id: number, model: ModelText): TroupeError {
 /** Without the fields that are present but undefined, which would hide a default. */
 function defined<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function constraintOf(request: GenerateRequest, { reasoning }: RequestParsers, model: ModelText): string | null {
+  const { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) } = model;
+  const isThinking = reasoning?.newParser(reasoning.renderedPrompt).isReasoning === true;
+  return outputConstraint(request, { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', isThinking });
 }
 
 type RequestParsers = Pick<PreparedRequest, 'reasoning' | 'tools' | 'shownTokenIds'>;
