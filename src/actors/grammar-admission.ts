@@ -2,17 +2,13 @@
 import type { AddResult } from '../engine/request.ts';
 import type { AddRequest } from '../transport/messages.ts';
 import { closeGrammar } from './grammar-constraints.ts';
+import type { GrammarRequest } from './grammar-jobs.ts';
 import { GrammarError } from './grammar-library.ts';
 import type { GrammarHandle } from './grammar-memory.ts';
 
 /** What is needed of grammar-host.ts. */
 export interface GrammarOpener {
-  open(request: {
-    readonly text: string;
-    readonly choices: readonly { readonly index: number; readonly outputIds: readonly number[] }[];
-    readonly maxTokens: number;
-    readonly runsAhead: boolean;
-  }): Promise<GrammarHandle>;
+  open(request: GrammarRequest): Promise<GrammarHandle>;
 }
 
 export type Refusal = Extract<AddResult, { type: 'nack' }>;

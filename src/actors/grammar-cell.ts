@@ -3,6 +3,7 @@
  * cell works on those that are its turn, in rounds, so that none waits for more than one operation of each other.
  */
 import type { CompiledGrammar, GrammarMatcher } from '@mlc-ai/web-xgrammar';
+import { assert } from '../core/errors.ts';
 import type { CellBoard } from './grammar-board.ts';
 import { GrammarError, type GrammarLibrary } from './grammar-library.ts';
 import { MatcherMemory } from './grammar-memory.ts';
@@ -21,11 +22,11 @@ export interface OpenJob {
 export type FromCell =
   | { readonly type: 'ready'; readonly vocabSize: number; readonly endIds: readonly number[] }
   | { readonly type: 'opened'; readonly job: number; readonly numBytes: number }
-  /** `isBroken`: the cell is to be replaced. */
-  | { readonly type: 'refused'; readonly job: number; readonly message: string; readonly isBroken: boolean };
+  /** `broken`: `reloads` = it makes itself a new instance and says `ready` again; `ends` = others live in it, and it is to be replaced. */
+  | { readonly type: 'refused'; readonly job: number; readonly message: string; readonly broken: 'no' | 'reloads' | 'ends' };
 
 export interface GrammarCellOptions {
-  readonly library: GrammarLibrary;
+  readonly newLibrary: () => Promise<GrammarLibrary>;
   readonly vocabSize: number;
   readonly endIds: readonly number[];
   readonly index: number;
@@ -62,19 +63,32 @@ export class GrammarCell {
   /** By text, least recently used first. */
   readonly #grammars = new Map<string, Compiled>();
   readonly #endIds: ReadonlySet<number>;
+  #library: GrammarLibrary | null = null;
 
   constructor(options: GrammarCellOptions) {
     this.#options = options;
     this.#endIds = new Set(options.endIds);
   }
 
+  /** Before the first job, and after one that broke the instance. The only thing that really waits. */
+  async load(): Promise<void> {
+    const { board, index } = this.#options;
+    if (board.operation(index) !== null) board.end(index);
+    this.#grammars.clear();
+    this.#library = await this.#options.newLibrary();
+  }
+
+  get #loaded(): GrammarLibrary {
+    assert(this.#library, 'the cell got a job before it was ready');
+    return this.#library;
+  }
+
   /** Opens the job's matchers, each with its first mask made where it is its turn. */
   async open({ job, text, matchers, runsAhead }: OpenJob): Promise<FromCell> {
-    const { library } = this.#options;
     try {
       const grammar = await this.#grammar(text);
       for (const { id, memory } of matchers) {
-        const native = await this.#operation(0, () => library.newMatcher(grammar.native));
+        const native = await this.#operation(0, () => this.#loaded.newMatcher(grammar.native));
         const matcher = { id, native, grammar, runsAhead, numAccepted: 0, memory: new MatcherMemory(memory, this.#options.vocabSize) };
         grammar.numMatchers++;
         this.#matchers.set(id, matcher);
@@ -84,11 +98,12 @@ export class GrammarCell {
         if (matcher.memory.turn === 'failed' && matcher.memory.failure === 'deadEnd' && matcher.memory.numTokens === 0)
           throw new GrammarError('The constraint allows no text at all.', false);
       }
-      return { type: 'opened', job, numBytes: library.numBytes };
+      return { type: 'opened', job, numBytes: this.#loaded.numBytes };
     } catch (error) {
-      for (const { id } of matchers) this.#dispose(id);
       const isBroken = !(error instanceof GrammarError) || error.isFatal;
-      return { type: 'refused', job, message: error instanceof Error ? error.message : String(error), isBroken };
+      for (const { id } of matchers) this.#forget(id, !isBroken);
+      const broken = !isBroken ? 'no' : this.#matchers.size > 0 ? 'ends' : 'reloads';
+      return { type: 'refused', job, message: error instanceof Error ? error.message : String(error), broken };
     }
   }
 
@@ -99,7 +114,7 @@ export class GrammarCell {
       const { turn } = matcher.memory;
       if (turn === 'rank') continue;
       if (turn === 'cell') await this.#advance(matcher);
-      else this.#dispose(matcher.id);
+      else this.#forget(matcher.id, true);
       hasWorked = true;
     }
     return hasWorked;
@@ -148,7 +163,7 @@ export class GrammarCell {
   async #grammar(text: string): Promise<Compiled> {
     const known = this.#grammars.get(text);
     this.#grammars.delete(text);
-    const grammar = known ?? { native: await this.#operation(0, () => this.#options.library.compile(text)), text, numMatchers: 0 };
+    const grammar = known ?? { native: await this.#operation(0, () => this.#loaded.compile(text)), text, numMatchers: 0 };
     this.#grammars.set(text, grammar);
     this.#evict();
     return grammar;
@@ -163,11 +178,11 @@ export class GrammarCell {
     }
   }
 
-  #dispose(id: number): void {
+  #forget(id: number, isUsable: boolean): void {
     const matcher = this.#matchers.get(id);
     if (!matcher) return;
     this.#matchers.delete(id);
-    matcher.native.dispose();
+    if (isUsable) matcher.native.dispose();
     matcher.grammar.numMatchers--;
     this.#countMatchers();
   }

@@ -6,77 +6,25 @@
  * A cell whose operation takes too long, or that breaks, is ended and takes nothing with it: the request that it worked for gets the
  * blame, every other matcher is opened again in another cell from its shared memory, and the rank does not notice.
  */
-import type { Clock } from '../core/clock.ts';
 import { CellBoard } from './grammar-board.ts';
 import { type FromCell, MAX_FORCED } from './grammar-cell.ts';
+import {
+  type Cell,
+  type GrammarHostOptions,
+  type GrammarRequest,
+  GrammarUnavailableError,
+  type Job,
+  type OpenMatcher,
+} from './grammar-jobs.ts';
 import { GrammarError } from './grammar-library.ts';
 import { type GrammarHandle, MATCHER_FAILURES, type MatcherFailure, MatcherMemory } from './grammar-memory.ts';
-import { type CellLink, spawnGrammarThread } from './grammar-thread.ts';
-import type { Log } from './log.ts';
-
-export interface GrammarHostOptions {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly modelDir: string;
-  /** The counter that wakes the rank. */
-  readonly rankWake: SharedArrayBuffer;
-  /** Threads at most, the empty one included. 4. */
-  readonly maxCells?: number;
-  /** Time for one compilation. 1500 ms. */
-  readonly compileLimitMs?: number;
-  /** Time for one mask. 2000 ms. */
-  readonly maskLimitMs?: number;
-}
-
-export interface GrammarRequest {
-  /** A structural tag as JSON text. */
-  readonly text: string;
-  readonly choices: readonly { readonly index: number; readonly outputIds: readonly number[] }[];
-  /** Output tokens of a choice at most. */
-  readonly maxTokens: number;
-  /** Tokens that are the only ones allowed come without being asked for. */
-  readonly runsAhead: boolean;
-}
-
-/** Nothing is wrong with the grammar: every cell is taken, or none can be started. */
-export class GrammarUnavailableError extends Error {
-  override readonly name = 'GrammarUnavailableError';
-}
-
-interface OpenMatcher {
-  readonly id: number;
-  readonly memory: MatcherMemory;
-}
-
-interface Job {
-  readonly id: number;
-  readonly text: string;
-  readonly runsAhead: boolean;
-  readonly choices: GrammarRequest['choices'];
-  readonly maxTokens: number;
-  matchers: readonly OpenMatcher[];
-  /** Its grammar was compiled before: it may join a cell that serves. */
-  isQuick: boolean;
-  readonly askedAt: number;
-  startedAt: number;
-  readonly settle: { resolve(matchers: readonly OpenMatcher[]): void; reject(error: Error): void };
-}
-
-interface Cell {
-  readonly index: number;
-  readonly link: CellLink;
-  isReady: boolean;
-  /** The one job that it was given. `isTrial`: it only compiles. */
-  current: { readonly job: Job; readonly isTrial: boolean } | null;
-  readonly texts: Set<string>;
-  readonly matchers: Map<number, OpenMatcher & { readonly text: string; readonly runsAhead: boolean }>;
-  operation: { readonly number: number; readonly since: number } | null;
-  numBytes: number;
-}
+import { spawnGrammarThread } from './grammar-thread.ts';
 
 const WATCH_MS = 50;
 const MAX_TEXT_CHARS = 256 * 1024;
 const QUICK_MS = 50;
+/** Matchers with which a cell is busy enough for another one to be used. */
+const CROWD = 8;
 /** How long a request waits for an empty cell. */
 const WAIT_LIMIT_MS = 10_000;
 /** An empty cell that has taken more memory than this is replaced. */
@@ -139,7 +87,7 @@ export class GrammarHost {
         runsAhead,
         maxTokens,
         matchers: [],
-        isQuick: false,
+        isQuick: null,
         askedAt,
         startedAt: 0,
         settle,
@@ -154,11 +102,18 @@ export class GrammarHost {
     };
   }
 
+  /** For tests of faults: ends the thread of a cell that has matchers. @returns whether there was one. */
+  killServingCell(): boolean {
+    const cell = [...this.#cells.values()].find((candidate) => !this.#isEmpty(candidate));
+    if (cell) this.#lose(cell, 'aborted', null);
+    return cell !== undefined;
+  }
+
   /** The threads end at once; matchers that still live never get another mask. */
   close(): void {
     this.#isClosed = true;
     this.#options.clock.clearTimeout(this.#watch);
-    for (const cell of this.#cells.values()) cell.link.terminate();
+    for (const cell of this.#cells.values()) void cell.link.terminate();
     this.#cells.clear();
     for (const job of this.#waiting.splice(0)) job.settle.reject(new GrammarUnavailableError('The engine is stopping.'));
   }
@@ -186,18 +141,32 @@ export class GrammarHost {
     if (!this.#watch && (this.#cells.size > 0 || this.#waiting.length > 0)) this.#planWatch();
   }
 
-  /** A cell that knows the text; else an empty one; else, for what compiles quickly, the one with the fewest matchers. */
-  #cellFor(job: Job): Cell | null {
+  /**
+   * A serving cell that knows the text; else an empty one, to compile in. What compiled quickly there joins the serving cell with the fewest
+   * matchers, so that a cell stays empty; what was slow stays where it was compiled, unless that is the last empty cell there can be.
+   */
+  #cellFor({ text, isQuick }: Job): Cell | null {
     const free = [...this.#cells.values()].filter((cell) => cell.isReady && !cell.current);
-    const isFull = this.#cells.size >= this.#options.maxCells;
-    const empty = free.filter((cell) => this.#isEmpty(cell));
     const serving = free.filter((cell) => !this.#isEmpty(cell)).sort((a, b) => a.matchers.size - b.matchers.size);
-    const knowing = [...serving, ...(isFull && empty.length === 1 ? [] : empty)].find((cell) => cell.texts.has(job.text));
-    if (knowing) return knowing;
-    if (job.isQuick && isFull) return serving[0] ?? empty[0] ?? null;
-    // The last empty cell of a full house is for trials; what was tried and is slow waits for another.
-    if (isFull && empty.length === 1 && job.startedAt > 0) return null;
-    return empty[0] ?? null;
+    const empty = free.filter((cell) => this.#isEmpty(cell)).sort((a, b) => Number(b.texts.has(text)) - Number(a.texts.has(text)));
+    const knowing = serving.find((cell) => cell.texts.has(text));
+    if (knowing || isQuick === null) return knowing ?? empty[0] ?? null;
+    const spare = this.#isLastEmpty ? null : (empty[0] ?? null);
+    if (!isQuick) return spare;
+    const [idlest] = serving;
+    return idlest && (idlest.matchers.size < CROWD || !spare) ? idlest : (spare ?? empty[0] ?? null);
+  }
+
+  /** Whether there is only one cell without matchers, and no room for another. */
+  get #isLastEmpty(): boolean {
+    let numEmpty = 0;
+    for (const cell of this.#cells.values()) if (this.#isEmpty(cell)) numEmpty++;
+    return numEmpty <= 1 && this.#cells.size >= this.#options.maxCells;
+  }
+
+  get #hasServing(): boolean {
+    for (const cell of this.#cells.values()) if (!this.#isEmpty(cell)) return true;
+    return false;
   }
 
   #isEmpty(cell: Cell): boolean {
@@ -207,8 +176,7 @@ export class GrammarHost {
 
   #give(cell: Cell, job: Job): void {
     const { vocabSize } = this.#facts!;
-    const numEmpty = [...this.#cells.values()].filter((other) => this.#isEmpty(other)).length;
-    const isTrial = this.#isEmpty(cell) && numEmpty === 1 && this.#cells.size >= this.#options.maxCells && !job.isQuick;
+    const isTrial = job.isQuick === null && this.#isEmpty(cell) && this.#hasServing;
     if (job.matchers.length === 0 && !isTrial)
       job.matchers = job.choices.map(({ outputIds }) => ({
         id: this.#nextId++,
@@ -244,8 +212,12 @@ export class GrammarHost {
       case 'refused':
         cell.current = null;
         for (const { id } of current?.job.matchers ?? []) cell.matchers.delete(id);
-        current?.job.settle.reject(new GrammarError(message.message, message.isBroken));
-        if (message.isBroken) this.#lose(cell, 'aborted', null);
+        current?.job.settle.reject(new GrammarError(message.message, message.broken !== 'no'));
+        if (message.broken === 'reloads') {
+          cell.isReady = false;
+          cell.texts.clear();
+        }
+        if (message.broken === 'ends') this.#lose(cell, 'aborted', null);
         break;
       default:
         message satisfies never;
@@ -317,7 +289,7 @@ export class GrammarHost {
     const isBlamed = culprit === 0 || (culprit !== null && owned.has(culprit));
     if (current && isBlamed) current.job.settle.reject(new GrammarError(this.#complaint(why, culprit), true));
     const lost = [...cell.matchers.values()].filter(({ id, memory }) => memory.turn !== 'closed' && !owned.has(id));
-    cell.link.terminate().then(() => {
+    void cell.link.terminate().then(() => {
       for (const { id, memory, text, runsAhead } of lost) {
         if (id === culprit) this.#failMatcher(memory, why);
         else this.#reopen({ id, memory }, text, runsAhead);

@@ -20,17 +20,25 @@ const tell = (message: FromCell): void => port.postMessage(message);
 
 const { generation, config } = inspectCheckpoint(modelDir);
 const facts = { vocabSize: config.vocabSize, endIds: generation.eosTokenIds };
-const library = await GrammarLibrary.load({ tokenizer: Tokenizer.load(modelDir), ...facts });
-const cell = new GrammarCell({ library, ...facts, index, board, rankWake: new Int32Array(shared.rankWake) });
-tell({ type: 'ready', ...facts });
+const tokenizer = Tokenizer.load(modelDir);
+const newLibrary = () => GrammarLibrary.load({ tokenizer, ...facts });
+const cell = new GrammarCell({ newLibrary, ...facts, index, board, rankWake: new Int32Array(shared.rankWake) });
+const load = async (): Promise<void> => {
+  await cell.load();
+  tell({ type: 'ready', ...facts });
+};
+
+await load();
 
 for (;;) {
   const seen = board.numWakes(index);
   let hasWorked = false;
   for (let received = receiveMessageOnPort(port); received; received = receiveMessageOnPort(port)) {
-    tell(await cell.open(received.message as OpenJob));
+    const answer = await cell.open(received.message as OpenJob);
+    tell(answer);
+    if (answer.type === 'refused' && answer.broken === 'reloads') await load();
     hasWorked = true;
   }
-  // Everything that is awaited here has settled: the thread's event loop never turns, so it may sleep.
+  // What `serve` awaits has settled already: the thread's event loop need not turn, so it may sleep.
   if (!(await cell.serve()) && !hasWorked) board.sleep(index, seen);
 }

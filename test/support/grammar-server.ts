@@ -1,7 +1,8 @@
 /** troupe-mini with the grammar runtime, everything real but the transport: ended with the test. */
 import type { TestContext } from 'node:test';
 import type { Frontend } from '../../src/actors/frontend.ts';
-import type { GrammarHost, GrammarHostOptions } from '../../src/actors/grammar-host.ts';
+import type { GrammarHost } from '../../src/actors/grammar-host.ts';
+import type { GrammarHostOptions } from '../../src/actors/grammar-jobs.ts';
 import type { GenerateRequest } from '../../src/core/generation.ts';
 import type { SamplingParams } from '../../src/core/sampling-params.ts';
 import { generate, generateRequest, type ReadChoice, type ReadResult } from './generate.ts';

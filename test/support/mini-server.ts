@@ -1,7 +1,8 @@
 /** troupe-mini in a real rank thread behind a frontend, on real time; only the transport stays in the process. */
 import { startEngineGroup } from '../../src/actors/engine-group.ts';
 import { createFrontend } from '../../src/actors/frontend.ts';
-import { GrammarHost, type GrammarHostOptions } from '../../src/actors/grammar-host.ts';
+import { GrammarHost } from '../../src/actors/grammar-host.ts';
+import type { GrammarHostOptions } from '../../src/actors/grammar-jobs.ts';
 import type { RankPort } from '../../src/actors/rank-port.ts';
 import { newRankWake, type RankSpec, spawnRankThread } from '../../src/actors/thread-rank.ts';
 import type { Epoch } from '../../src/core/ids.ts';
