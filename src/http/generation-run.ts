@@ -43,6 +43,8 @@ export class GenerationRun {
   readonly #generations: readonly Generation[];
   readonly #finishReasons: FinishReason[] = [];
   readonly #startedAt: number;
+  /** When the monotonic clock was 0, in milliseconds since 1970; read once, so that moments keep their order. */
+  readonly #epochMs: number;
   #firstTokenAt: number | null = null;
   #lastTokenAt: number | null = null;
   #hasEnded = false;
@@ -96,6 +98,7 @@ export class GenerationRun {
     this.#context = context;
     this.#generations = generations;
     this.#startedAt = services.clock.monotonic();
+    this.#epochMs = services.clock.now() - this.#startedAt;
   }
 
   /** Number of the prompt that this choice belongs to. */
@@ -130,8 +133,7 @@ export class GenerationRun {
 
   /** A moment of the monotonic clock as seconds since 1970. */
   unixSeconds(at: number): number {
-    const { clock } = this.#services;
-    return (clock.now() - (clock.monotonic() - at)) / 1000;
+    return (this.#epochMs + at) / 1000;
   }
 
   /**
