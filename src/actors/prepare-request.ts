@@ -1,7 +1,7 @@
 /** From what a client asked to what an engine gets: the prompt rendered and encoded, every default filled in, every limit checked. */
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Prompt } from '../core/generation.ts';
-import { GREEDY, type LogprobsKind, RAW_LOGPROBS, type SamplingParams } from '../core/sampling-params.ts';
+import { GREEDY, type LogprobsKind, RAW_LOGPROBS, type SamplingParams, type ThinkingLimits } from '../core/sampling-params.ts';
 import { badWordIds } from '../text/bad-words.ts';
 import { type ChatTemplate, RequestTemplates } from '../text/chat-template.ts';
 import { joinTextParts } from '../text/content-parts.ts';
@@ -13,6 +13,7 @@ import type { ToolParser } from '../text/tools/tool-parser.ts';
 import { outputConstraint } from './output-constraint.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
 import { endOfText, keptPromptTokens } from './prompt-length.ts';
+import { thinkingLimits } from './thinking-limits.ts';
 
 /** The model's text side and its limits; loaded once, shared by all requests. */
 export interface ModelText {
@@ -79,7 +80,9 @@ export async function prepareRequest(
   const promptText = () =>
     rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
   const parsers = parsersOf(request, promptText, model);
-  const params = { ...toSamplingParams(request, model, promptIds.length), constraint: constraintOf(request, parsers, model) };
+  const constraint = constraintOf(request, parsers, model);
+  const thinking = thinkingOf(request, promptText, constraint !== null || request.constraint !== undefined, model);
+  const params = { ...toSamplingParams(request, model, promptIds.length), constraint, thinking };
   checkPromptLogprobs(params, promptIds.length, model);
   return { promptIds, promptText, params, ...parsers };
 }
@@ -193,6 +196,15 @@ function constraintOf(request: GenerateRequest, { reasoning }: RequestParsers, m
   const { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) } = model;
   const isThinking = reasoning?.newParser(reasoning.renderedPrompt).isReasoning === true;
   return outputConstraint(request, { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', isThinking });
+}
+
+function thinkingOf(
+  request: GenerateRequest,
+  promptText: () => string,
+  isConstrained: boolean,
+  { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) }: ModelText,
+): ThinkingLimits | null {
+  return thinkingLimits(request, parsers.reasoning, promptText, { tokenizer, isConstrained });
 }
 
 type RequestParsers = Pick<PreparedRequest, 'reasoning' | 'tools' | 'shownTokenIds'>;

@@ -263,9 +263,9 @@ export class Engine {
     if (isLate || !isCaughtUp || this.#endIfComplete(sequence) || this.#takeForced(sequence)) return;
     try {
       if (sequence.params.pooling) return this.#pool(sequence, result);
-      const id = this.#nextToken(sequence, result);
+      const id = sequence.thinking?.forced ?? this.#nextToken(sequence, result);
       const logprobs = this.#logprobsOf(sequence, result, id);
-      sequence.history.append(id);
+      sequence.append(id);
       sequence.constraint?.accept(id);
       if (sequence.numLateTokens > 0) sequence.numLateTokens--;
       this.#counters.generationTokens++;
@@ -382,7 +382,7 @@ export class Engine {
     let finish: FinishReason | null = null;
     for (const id of constraint.takeForced()) {
       if (finish !== null) break;
-      sequence.history.append(id);
+      sequence.append(id);
       ids.push(id);
       finish = sequence.finishReason(this.#maxLen);
     }

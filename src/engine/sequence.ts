@@ -11,6 +11,7 @@ import type { SamplingParams } from '../core/sampling-params.ts';
 import { type Constraint, paramsUnder } from './constraint.ts';
 import type { BlockHash } from './kv/block-hash.ts';
 import type { EngineRequest } from './request.ts';
+import { Thinking } from './thinking.ts';
 import { TokenHistory } from './token-history.ts';
 
 export type SequenceState = 'waiting' | 'running' | 'finished';
@@ -19,6 +20,8 @@ export class Sequence {
   readonly request: EngineRequest;
   readonly choice: number;
   readonly history: TokenHistory;
+  /** How long it may think; null = as long as it likes. */
+  readonly thinking: Thinking | null;
   /** Output tokens of earlier attempts: they are never emitted again. */
   readonly numContinued: number;
   /** Counts up with every request that was added. */
@@ -69,9 +72,17 @@ export class Sequence {
     this.params = constraint ? paramsUnder(constraint, request.params) : request.params;
     this.choice = choice;
     this.history = new TokenHistory(request.promptIds, outputIds, request.params);
+    this.thinking = this.params.thinking && new Thinking(this.params.thinking);
+    if (this.thinking) for (const id of outputIds) this.thinking.accept(id);
     this.numContinued = outputIds.length;
     this.arrival = arrival;
     this.leader = leader;
+  }
+
+  /** Adds one output token. */
+  append(id: number): void {
+    this.history.append(id);
+    this.thinking?.accept(id);
   }
 
   get tokenIds(): readonly number[] {
@@ -135,6 +146,7 @@ export class Sequence {
     if (params.pooling) return null;
     if (numOutputTokens > 0 && this.constraint?.endIds.includes(this.tokenIds[this.numTokens - 1]!)) return 'stop';
     if (numOutputTokens > params.minTokens && params.stopTokenIds.includes(this.tokenIds[this.numTokens - 1]!)) return 'stop';
+    if (this.thinking?.isAnswerComplete) return 'length';
     return numOutputTokens >= params.maxTokens || this.numTokens >= maxLen ? 'length' : null;
   }
 }

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { GenerateRequest } from '../../src/core/generation.ts';
+import { DEEPSEEK_R1 } from '../../src/text/reasoning/think-tags.ts';
 import { FaultyTransport } from '../../src/transport/faulty-transport.ts';
-import { Cluster } from '../support/cluster.ts';
+import { Cluster, testTokenizer } from '../support/cluster.ts';
 import { generate, generateRequest, type ReadResult } from '../support/generate.ts';
 
 /** 32 greedy and 32 seeded requests of different lengths, with log-probabilities, some with a stop string or several choices. */
@@ -177,4 +178,45 @@ test('a silent engine is lost after three seconds, and what it still says is ref
   assert.deepEqual((await cluster.clock.untilSettled(running)).choices, expected!.choices);
   await cluster.clock.advance(1000);
   assert.equal(first.rank.engine.stats().numRunning, 0, 'the first engine was told to forget it');
+});
+
+test("limits on thinking hold through an engine's death: the same text, closed at the same place", async () => {
+  const text = {
+    tokenizer: testTokenizer(),
+    chatTemplate: null,
+    maxModelLen: 256,
+    vocabSize: testTokenizer().vocabSize,
+    defaults: {},
+    eosTokenIds: [2],
+    parsers: { reasoning: DEEPSEEK_R1, tools: null },
+  };
+  const request = generateRequest({
+    requestId: 'thinker',
+    n: 2,
+    sampling: { temperature: 0.9, maxTokens: 60 },
+    reasoningMaxTokens: 9,
+    responseMaxTokens: 12,
+    seed: 5n,
+    ignoreEos: true,
+  });
+  const choicesOf = async (killAfterMs: number | null) => {
+    const cluster = new Cluster();
+    const first = cluster.startEngine();
+    const { frontend } = cluster.startFrontend('frontend-0', { text });
+    await cluster.clock.until(() => frontend.readiness().state === 'ready');
+    const running = generate(frontend, request);
+    if (killAfterMs !== null) {
+      await cluster.clock.advance(killAfterMs);
+      await cluster.kill(first);
+      cluster.startEngine();
+    }
+    return (await cluster.clock.untilSettled(running)).choices;
+  };
+  const expected = await choicesOf(null);
+  const forced = testTokenizer().encode('\n</think>\n\n');
+  for (const choice of expected) {
+    assert.deepEqual(choice.ids.slice(9, 9 + forced.length), forced);
+    assert.deepEqual([choice.ids.length, choice.finish], [9 + forced.length + 12, 'length']);
+  }
+  for (const killAfterMs of [60, 120, 160]) assert.deepEqual(await choicesOf(killAfterMs), expected);
 });

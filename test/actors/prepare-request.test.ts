@@ -243,3 +243,32 @@ test("the server's kind of log-probabilities goes with each request, beside the 
   const { params } = await prepareRequest(request, mini({ logprobsKind: 'processed_logits' }));
   assert.deepEqual(params.logprobsMode, { ...logprobsMode, kind: 'processed_logits' });
 });
+
+test('limits on thinking are told in ids, with what closes it and whether the prompt opened it', async () => {
+  const ids = (text: string) => testTokenizer().encode(text);
+  const limits = async (isThinking: boolean, fields: Partial<GenerateRequest>) => {
+    const templateKwargs = { enable_thinking: isThinking };
+    const prompt = {
+      type: 'chat',
+      messages: [{ role: 'user', content: 'Hi' }],
+      addGenerationPrompt: true,
+      continueFinalMessage: false,
+    } as const;
+    return (await prepareRequest(generateRequest({ prompt: { ...prompt, templateKwargs }, parseReasoning: true, ...fields }), mini()))
+      .params.thinking;
+  };
+  assert.equal(await limits(true, {}), null);
+  const told = {
+    isOpen: true,
+    startIds: ids('<think>'),
+    endIds: ids('</think>'),
+    maxTokens: 7,
+    forcedIds: ids('\n</think>\n\n'),
+    maxAnswerTokens: 9,
+  };
+  assert.equal(told.endIds.length, 1);
+  assert.deepEqual(await limits(true, { reasoningMaxTokens: 7, responseMaxTokens: 9 }), told);
+  assert.deepEqual(await limits(false, { reasoningMaxTokens: 7, responseMaxTokens: 9 }), { ...told, isOpen: false });
+  const constrained = await limits(true, { reasoningMaxTokens: 0, constraint: { type: 'json_object', param: 'response_format' } });
+  assert.deepEqual(constrained?.forcedIds, ids('</think>'), 'what follows is up to the constraint');
+});
