@@ -5,7 +5,9 @@ import type { GrammarHost } from '../../src/actors/grammar-host.ts';
 import type { GrammarHostOptions } from '../../src/actors/grammar-jobs.ts';
 import type { GenerateRequest } from '../../src/core/generation.ts';
 import type { SamplingParams } from '../../src/core/sampling-params.ts';
-import { generate, generateRequest, type ReadChoice, type ReadResult } from './generate.ts';
+import { decodeToEngine, encode } from '../../src/transport/codec.ts';
+import type { Transport } from '../../src/transport/transport.ts';
+import { generate, generateRequest, type ReadChoice } from './generate.ts';
 import { startMiniServer } from './mini-server.ts';
 
 export interface GrammarServer {
@@ -16,7 +18,7 @@ export interface GrammarServer {
 }
 
 export async function startGrammarServer(t: TestContext, options: Partial<GrammarHostOptions> = {}): Promise<GrammarServer> {
-  const server = await startMiniServer(options);
+  const server = await startMiniServer(options, withTags);
   t.after(() => server.close());
   let group = server.startGroup(1);
   await group.ready;
@@ -35,6 +37,25 @@ export async function startGrammarServer(t: TestContext, options: Partial<Gramma
   };
 }
 
+/** By request id: what the engine gets as `params.constraint`, whatever the frontend would make of a request. */
+const tags = new Map<string, string>();
+
+function withTags(transport: Transport): Transport {
+  const request: Transport['request'] = (subject, data, timeoutMs) => {
+    const message = decodeToEngine(data);
+    const constraint = message.type === 'addRequest' ? tags.get(message.requestId) : undefined;
+    if (message.type !== 'addRequest' || constraint === undefined) return transport.request(subject, data, timeoutMs);
+    return transport.request(subject, encode({ ...message, params: { ...message.params, constraint } }), timeoutMs);
+  };
+  return new Proxy(transport, {
+    get: (target, name) => {
+      if (name === 'request') return request;
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
 /** A request whose engine gets this structural tag; 64 tokens, greedy, unless said otherwise. */
 export function constrained(
   constraint: string | null,
@@ -42,13 +63,11 @@ export function constrained(
 ): GenerateRequest {
   const { params, ...rest } = overrides;
   const request = generateRequest({ sampling: { temperature: 0, maxTokens: 64, ...params }, ...rest });
-  // Fields of the sampling go to the engine as they are: a tag that the frontend did not make.
-  return { ...request, sampling: { ...request.sampling, ...(constraint !== null && { constraint }) } as GenerateRequest['sampling'] };
+  if (constraint !== null) tags.set(request.requestId, constraint);
+  return request;
 }
 
 /** Its only choice. */
 export async function textOf(server: GrammarServer, request: GenerateRequest): Promise<ReadChoice> {
   return (await generate(server.frontend, request)).choices[0]!;
 }
-
-export type { ReadResult };

@@ -9,6 +9,7 @@ import type { Epoch } from '../../src/core/ids.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { LoopbackBus } from '../../src/transport/loopback.ts';
+import type { Transport } from '../../src/transport/transport.ts';
 import { testTokenizer } from './cluster.ts';
 import { silentLog } from './silent-log.ts';
 
@@ -32,14 +33,17 @@ export const miniRankSpec = (groupEpoch: Epoch, modelDir = MINI_DIR): RankSpec =
   maxNumWaiting: 16,
 });
 
-export async function startMiniServer(grammarOptions: Partial<GrammarHostOptions> = {}) {
+export async function startMiniServer(
+  grammarOptions: Partial<GrammarHostOptions> = {},
+  wrap: (transport: Transport) => Transport = (transport) => transport,
+) {
   const bus = new LoopbackBus({ clock: systemClock });
   const ranks: RankPort[] = [];
   const grammarHosts: GrammarHost[] = [];
   const frontend = createFrontend({
     frontendId: 'frontend-0',
     epoch: [1, 1],
-    transport: bus.connect('frontend'),
+    transport: wrap(bus.connect('frontend')),
     clock: systemClock,
     log: silentLog,
     model: { names: ['troupe-mini'], isNameChecked: false, maxModelLen: MAX_MODEL_LEN, createdSeconds: 0, vocabSize: 4096 },
