@@ -328,6 +328,13 @@ export const SETTINGS = {
     value: 'MODE',
     doc: 'What logprobs report: raw_logprobs (of the model), processed_logprobs (after penalties, bias, bans and temperature), raw_logits or processed_logits.',
   }),
+  guidedDecodingBackend: setting({
+    schema: z.enum(['auto', 'xgrammar', 'off'], { error: 'must be auto, xgrammar or off' }),
+    default: 'auto',
+    group: 'Features',
+    value: 'auto|xgrammar|off',
+    doc: 'What makes output match a schema, a grammar or a required tool call; auto = xgrammar, off = such requests get 400.',
+  }),
   enableEarlyStop: setting({
     schema: flag,
     default: false,

@@ -103,5 +103,4 @@ export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
   'data-parallel-size': { hasValue: true, neutral: ['1'] },
   'logits-processors': { hasValue: true },
   'speculative-config': { hasValue: true, neutral: ['{}'] },
-  'guided-decoding-backend': { hasValue: true, neutral: ['off', 'auto'] },
 };

@@ -79,7 +79,12 @@ export async function runFrontend(
     logger: log,
     clock: systemClock,
     limits: { maxBodyBytes: config.maxBodyBytes },
-    features: { enableLogprob: config.enableLogprob, maxLogprobs: 20, guidedDecoding: true, runner: config.runner },
+    features: {
+      enableLogprob: config.enableLogprob,
+      maxLogprobs: config.maxLogprobs,
+      guidedDecoding: config.guidedDecodingBackend !== 'off',
+      runner: config.runner,
+    },
     version,
     scheme: config.sslCertfile === null ? 'http' : 'https',
     edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins, concurrency: concurrencyOf(config, id) },

@@ -1,5 +1,6 @@
 /** From a checked chat body to what the generator is asked for. */
-import type { GenerateRequest, ModelCard, Prompt } from '../core/generation.ts';
+import type { GenerateRequest, ModelCard, Prompt, ToolUse } from '../core/generation.ts';
+import { constraintsOff } from './constraint-fields.ts';
 import { FieldError } from './error-reply.ts';
 import { checkedMaxTokens, commonRequest } from './generate-request.ts';
 import { checkLogprobCounts } from './logprob-request.ts';
@@ -19,13 +20,20 @@ export function chatRequest(body: ChatBody, requestId: string, model: ModelCard,
     requestId,
     prompt: chatPrompt(body),
     parseReasoning: true,
-    tools: toolUseOf(body),
+    tools: toolsOf(body, features),
     continuationIds: body.completion_token_ids,
   };
 }
 
 /** What the model is to read. @throws FieldError when the body has nothing for it. */
-export function chatPrompt(body: ChatBody): Prompt {
+export /** Calls that must be made are made by grammar. */
+function toolsOf(body: ChatBody, { guidedDecoding }: Features): ToolUse | undefined {
+  const use = toolUseOf(body);
+  if (use && use.choice !== 'auto' && !guidedDecoding) throw constraintsOff('tool_choice');
+  return use;
+}
+
+function chatPrompt(body: ChatBody): Prompt {
   if (body.prompt_token_ids && body.prompt_token_ids.length > 0)
     return { type: 'tokens', param: 'prompt_token_ids', tokenIds: body.prompt_token_ids };
   const { messages } = body;

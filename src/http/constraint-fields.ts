@@ -117,11 +117,14 @@ export function constraintOf(body: ConstraintBody, isAvailable: boolean): Constr
     const fields = asked.map(({ param }) => `'${param}'`).join(', ');
     throw new FieldError('invalid_value', `You can only use one kind of guided decoding (${fields}).`, { param: second.param });
   }
-  if (!isAvailable) {
-    const message = 'Structured output is off: this server was started with --guided-decoding-backend off.';
-    throw new FieldError('unsupported_parameter', message, { param: first.param });
-  }
+  if (!isAvailable) throw constraintsOff(first.param);
   return first;
+}
+
+/** @param param the field that needs a grammar. */
+export function constraintsOff(param: string): FieldError {
+  const message = 'Structured output is off: this server was started with --guided-decoding-backend off.';
+  return new FieldError('unsupported_parameter', message, { param });
 }
 
 function* askedFor({ structured_outputs, ...fields }: ConstraintBody): Generator<ConstraintSpec> {

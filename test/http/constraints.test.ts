@@ -89,5 +89,9 @@ describe('a constraint on the output', () => {
     assert.deepEqual([status, json.error.param, json.error.code], [400, 'guided_regex', 'unsupported_parameter']);
     assert.match(json.error.message, /--guided-decoding-backend off/);
     assert.equal((await call(api, CHAT, { body: { messages: HELLO, response_format: { type: 'text' } } })).status, 200);
+    const tools = [{ type: 'function', function: { name: 'f' } }];
+    const required = await call(api, CHAT, { body: { messages: HELLO, tools, tool_choice: 'required' } });
+    assert.deepEqual([required.status, required.json.error.param], [400, 'tool_choice']);
+    assert.equal((await call(api, CHAT, { body: { messages: HELLO, tools } })).status, 200);
   });
 });
