@@ -17,6 +17,7 @@ export function helpText(version: string): string {
   return `troupe ${version}: an OpenAI-compatible LLM server
 
 Usage: troupe [serve] [DIR|ID] [flags]
+       troupe run-batch -i FILE|URL -o FILE|URL [flags]
 
 ${[...groups].map(([group, lines]) => `${group}\n${lines.join('\n')}`).join('\n\n')}
 

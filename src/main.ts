@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { batch } from './batch/batch-command.ts';
+import { type BatchOptions, readBatchOptions } from './batch/batch-options.ts';
 import { type CommandLine, readConfig } from './config-sources.ts';
 import { StartupError } from './core/errors.ts';
 import { helpText, printConfig } from './help.ts';
@@ -16,8 +18,9 @@ const version = (JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf
  */
 export async function main(args: readonly string[]): Promise<void> {
   try {
-    const commandLine = readConfig({ args, env: process.env, defaultFile: join(projectRoot, 'config', 'default.yaml') });
-    process.exit(await run(commandLine));
+    const { options, rest } = args[0] === 'run-batch' ? readBatchOptions(args.slice(1)) : { options: null, rest: args };
+    const commandLine = readConfig({ args: rest, env: process.env, defaultFile: join(projectRoot, 'config', 'default.yaml') });
+    process.exit(await run(commandLine, options));
   } catch (error) {
     if (!(error instanceof StartupError)) throw error;
     process.stderr.write(`troupe: ${error.message}\n`);
@@ -25,7 +28,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(commandLine: CommandLine): Promise<number> {
+async function run(commandLine: CommandLine, batchOptions: BatchOptions | null): Promise<number> {
   const config = withModel(commandLine);
   switch (commandLine.action) {
     case 'help':
@@ -37,8 +40,10 @@ async function run(commandLine: CommandLine): Promise<number> {
     case 'print-config':
       process.stdout.write(`${printConfig(config)}\n`);
       return 0;
-    case 'run':
-      return await serve({ config, version, embeddedModel: join(projectRoot, 'models', 'troupe-mini'), warnings: commandLine.warnings });
+    case 'run': {
+      const server = { config, version, embeddedModel: join(projectRoot, 'models', 'troupe-mini'), warnings: commandLine.warnings };
+      return batchOptions ? await batch(batchOptions, server) : await serve(server);
+    }
   }
 }
 

@@ -24,13 +24,15 @@ export interface ServeOptions {
   readonly embeddedModel: string;
   /** Lines for the log. */
   readonly warnings: readonly string[];
+  /** Begins when every process was ready once; the server stops in order when it is over, whatever becomes of it. */
+  readonly task?: () => Promise<void>;
 }
 
 /**
  * Serves until it is told to stop. @returns the exit code.
  * @throws StartupError for everything that can be known before a process is started, or that a child reports in its first start.
  */
-export async function serve({ config, version, embeddedModel, warnings }: ServeOptions): Promise<number> {
+export async function serve({ config, version, embeddedModel, warnings, task }: ServeOptions): Promise<number> {
   // The keys stay in this process: its children get digests, and neither their environment nor the process list shows more.
   const apiKeyDigests = (config.apiKey ?? []).map(digestOf);
   if (config.apiKey) hideApiKeys();
@@ -44,7 +46,14 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
   const directory = mkdtempSync(join(tmpdir(), 'troupe-'));
   const startedAtSeconds = Math.floor(systemClock.now() / 1000);
   const common = { plan, directory, port: address.port, version, logFormat, apiKeyDigests, startedAtSeconds } as const;
-  const startupLog = createStartupLog({ plan, version, address: address.url, curl: address.curl, logFormat, logger });
+  const startupLog = createStartupLog({
+    plan,
+    version,
+    address: address.url,
+    curl: address.curl,
+    logFormat: task ? 'json' : logFormat,
+    logger,
+  });
   let failure: string | null = null;
   const supervisor = createSupervisor({
     // Stopped in reverse: frontends drain first, while the engine still serves them.
@@ -67,7 +76,12 @@ export async function serve({ config, version, embeddedModel, warnings }: ServeO
   process.on('SIGTERM', onSignal);
   try {
     await supervisor.start();
+    // A server that ends before its task leaves that behind: it has nobody to ask any more.
+    const done = task?.().finally(() => supervisor.shutdown('SIGTERM'));
+    done?.catch(() => {}); // thrown below, when the processes have ended
+    if (done) await Promise.race([done.catch(() => {}), supervisor.exited]);
     const code = await supervisor.exited;
+    if (done && code === 0) await done;
     if (code === 2 && failure !== null) throw new StartupError(failure);
     return code;
   } finally {
