@@ -25,8 +25,7 @@ export function chatRequest(body: ChatBody, requestId: string, model: ModelCard,
   };
 }
 
-/** What the model is to read. @throws FieldError when the body has nothing for it. */
-export /** Calls that must be made are made by grammar. */
+/** Calls that must be made are made by grammar. */
 function toolsOf(body: ChatBody, { guidedDecoding }: Features): ToolUse | undefined {
   const use = toolUseOf(body);
   if (use && use.choice !== 'auto' && !guidedDecoding) throw constraintsOff('tool_choice');
@@ -34,6 +33,7 @@ function toolsOf(body: ChatBody, { guidedDecoding }: Features): ToolUse | undefi
 }
 
 /** What the model is to read. @throws FieldError when the body has nothing for it. */
+export /** What the model is to read. @throws FieldError when the body has nothing for it. */
 export function chatPrompt(body: ChatBody): Prompt {
   if (body.prompt_token_ids && body.prompt_token_ids.length > 0)
     return { type: 'tokens', param: 'prompt_token_ids', tokenIds: body.prompt_token_ids };
