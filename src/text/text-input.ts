@@ -32,15 +32,12 @@ export function* firstCharacter(input: TextInput): Reading<string> {
   }
 }
 
-/** Whether `text` comes next after white space; then both are taken, else nothing is. */
-export function* takeNext(input: TextInput, text: string): Reading<boolean> {
+/** Where `text` comes next after white space, both are taken and returned; else nothing is, and it is ''. */
+export function* takeNext(input: TextInput, text: string): Reading<string> {
   for (;;) {
     const ahead = input.rest.trimStart();
-    if (ahead.startsWith(text)) {
-      input.take(input.rest.length - ahead.length + text.length);
-      return true;
-    }
-    if (input.isEnded || !text.startsWith(ahead)) return false;
+    if (ahead.startsWith(text)) return input.take(input.rest.length - ahead.length + text.length);
+    if (input.isEnded || !text.startsWith(ahead)) return '';
     yield;
   }
 }

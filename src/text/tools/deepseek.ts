@@ -44,13 +44,14 @@ function* read(input: TextInput, out: ToolOutput): Reading<void> {
   }
 }
 
-/** Whether there was one at least. */
+/** False = no call begins here, and nothing was taken. */
 function* readCalls(input: TextInput, out: ToolOutput): Reading<boolean> {
   const numBefore = out.numCalls;
-  while (yield* takeNext(input, CALL_BEGIN)) {
+  for (;;) {
+    const marker = yield* takeNext(input, CALL_BEGIN);
+    if (marker === '') break;
     if (yield* readCall(input, out)) continue;
-    if (out.numCalls === numBefore) out.say(CALLS_BEGIN);
-    out.say(CALL_BEGIN);
+    out.say(out.numCalls === numBefore ? CALLS_BEGIN + marker : marker);
     return true;
   }
   if (out.numCalls > numBefore) yield* takeNext(input, CALLS_END);
