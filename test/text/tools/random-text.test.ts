@@ -40,6 +40,10 @@ const CALL_PIECES = [
   '{"name":"f"}',
   '{"arguments": {"b": 2}, "name": "f"}',
 ];
+const DEEPSEEK_PIECES = [
+  '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>',
+  '<｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n',
+];
 const WORDS = [
   'Hi',
   ' there',
@@ -58,7 +62,8 @@ const WORDS = [
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[random.below(list.length)]!;
 
-function randomText(random: Random, markers: readonly string[]): string {
+function randomText(random: Random, known: readonly string[]): string {
+  const markers = known.includes('<｜tool▁sep｜>') ? [...known, ...DEEPSEEK_PIECES] : known;
   const kinds = [
     JSON_PIECES,
     CALL_PIECES,
