@@ -6,8 +6,9 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type * as XGrammar from '@mlc-ai/web-xgrammar';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import { markersIn, markerTexts } from './grammar-markers.ts';
 
-export type GrammarTokenizer = Pick<Tokenizer, 'vocabSize' | 'tokenBytes' | 'isSpecial'>;
+export type GrammarTokenizer = Pick<Tokenizer, 'vocabSize' | 'tokenBytes' | 'tokenText' | 'isSpecial'>;
 
 export interface GrammarLibraryOptions {
   readonly tokenizer: GrammarTokenizer;
@@ -40,27 +41,34 @@ export class GrammarError extends Error {
 
 export class GrammarLibrary {
   readonly #xgrammar: typeof XGrammar;
-  readonly #compiler: XGrammar.GrammarCompiler;
+  readonly #options: GrammarLibraryOptions;
+  readonly #vocabulary: readonly string[];
+  /** Names of the special tokens that end nothing. */
+  readonly #specials = new Map<number, string>();
+  /** By the special tokens that count as text, mostly none. */
+  readonly #compilers = new Map<string, XGrammar.GrammarCompiler>();
   readonly #memory: () => WasmMemory | undefined;
   readonly #lastWords: string[];
 
   static async load(options: GrammarLibraryOptions): Promise<GrammarLibrary> {
     const { xgrammar, memory, lastWords } = instantiate();
-    const vocabulary = spellVocabulary(options.tokenizer);
-    const info = await xgrammar.TokenizerInfo.createTokenizerInfo(vocabulary, 'byte_level', false, options.vocabSize, [...options.endIds]);
-    // Its own cache has no bound; the cell keeps compiled grammars itself.
-    const compiler = await xgrammar.GrammarCompiler.createGrammarCompiler(info, false);
-    return new GrammarLibrary(xgrammar, compiler, memory, lastWords);
+    const library = new GrammarLibrary(xgrammar, options, memory, lastWords);
+    await library.#compilerFor([]);
+    return library;
   }
 
   private constructor(
     xgrammar: typeof XGrammar,
-    compiler: XGrammar.GrammarCompiler,
+    options: GrammarLibraryOptions,
     memory: () => WasmMemory | undefined,
     lastWords: string[],
   ) {
     this.#xgrammar = xgrammar;
-    this.#compiler = compiler;
+    this.#options = options;
+    this.#vocabulary = spellVocabulary(options.tokenizer);
+    for (let id = 0; id < options.tokenizer.vocabSize; id++) {
+      if (options.tokenizer.isSpecial(id) && !options.endIds.includes(id)) this.#specials.set(id, options.tokenizer.tokenText(id));
+    }
     this.#memory = memory;
     this.#lastWords = lastWords;
   }
@@ -72,7 +80,21 @@ export class GrammarLibrary {
 
   /** @param tag a structural tag as JSON text. @throws GrammarError */
   async compile(tag: string): Promise<XGrammar.CompiledGrammar> {
-    return await this.#guard(() => this.#compiler.compileStructuralTag(tag));
+    const compiler = await this.#compilerFor(markersIn(markerTexts(tag), this.#specials));
+    return await this.#guard(() => compiler.compileStructuralTag(tag));
+  }
+
+  async #compilerFor(markers: readonly number[]): Promise<XGrammar.GrammarCompiler> {
+    const known = this.#compilers.get(markers.join());
+    if (known) return known;
+    const { tokenizer, vocabSize, endIds } = this.#options;
+    const vocabulary = this.#vocabulary.slice();
+    for (const id of markers) vocabulary[id] = spellToken(tokenizer, id);
+    const info = await this.#xgrammar.TokenizerInfo.createTokenizerInfo(vocabulary, 'byte_level', false, vocabSize, [...endIds]);
+    // Its own cache has no bound; the cell keeps compiled grammars itself.
+    const compiler = await this.#xgrammar.GrammarCompiler.createGrammarCompiler(info, false);
+    this.#compilers.set(markers.join(), compiler);
+    return compiler;
   }
 
   /** @throws GrammarError */
@@ -144,12 +166,13 @@ function instantiate(): { xgrammar: typeof XGrammar; memory: () => WasmMemory | 
  * spelling is how XGrammar is told never to allow one.
  */
 export function spellVocabulary(tokenizer: GrammarTokenizer): string[] {
-  return Array.from({ length: tokenizer.vocabSize }, (_, id) => {
-    if (tokenizer.isSpecial(id)) return '';
-    let spelling = '';
-    for (const byte of tokenizer.tokenBytes(id)) spelling += BYTE_SPELLING[byte];
-    return spelling;
-  });
+  return Array.from({ length: tokenizer.vocabSize }, (_, id) => (tokenizer.isSpecial(id) ? '' : spellToken(tokenizer, id)));
+}
+
+function spellToken(tokenizer: GrammarTokenizer, id: number): string {
+  let spelling = '';
+  for (const byte of tokenizer.tokenBytes(id)) spelling += BYTE_SPELLING[byte];
+  return spelling;
 }
 
 /** Printable Latin-1 stands for itself; the other bytes, in order, are the characters from U+0100 on. */
