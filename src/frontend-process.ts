@@ -1,11 +1,12 @@
 /** A frontend's process: HTTP, tokenizer, templates, journal, routing. It listens before any engine serves. */
 import { randomBytes } from 'node:crypto';
 import type { ChildLink } from './actors/child-main.ts';
+import type { EarlyStopOptions } from './actors/early-stop.ts';
 import { createFrontend } from './actors/frontend.ts';
 import { LongTextEncoder } from './actors/long-text-encoder.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import type { ChildAssignment } from './child-assignment.ts';
-import type { Config } from './config.ts';
+import type { Config, Config } from './config.ts';
 import type { Epoch } from './core/ids.ts';
 import { createApi } from './http/api.ts';
 import { type ConcurrencyLimit, shareOf } from './http/concurrency-gate.ts';
@@ -21,6 +22,11 @@ import { ChatTemplate } from './text/chat-template.ts';
 import { modelTraits } from './text/model-parsers.ts';
 import { Tokenizer } from './text/tokenizer.ts';
 import { LocalTransport } from './transport/local-transport.ts';
+
+function earlyStopOf({ enableEarlyStop, earlyStopConfig }: Config): EarlyStopOptions | undefined {
+  const { enable_early_stop: isEnabled, window_size: windowSize, threshold } = earlyStopConfig;
+  return enableEarlyStop || isEnabled ? { windowSize, threshold } : undefined;
+}
 
 export async function runFrontend(
   { plan, id, directory, port, version, logFormat, apiKeyDigests, startedAtSeconds }: ChildAssignment,
@@ -44,6 +50,7 @@ export async function runFrontend(
     maxModelLen: plan.maxModelLen,
     vocabSize: model.vocabSize,
     logprobsKind: config.logprobsMode,
+    earlyStop: earlyStopOf(config),
     defaults,
     eosTokenIds,
   };

@@ -50,6 +50,9 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
   const weightBytes = checkModelFits(config, checkpoint, machine.availableBytes);
   const free = machine.availableBytes - weightBytes - OVERHEAD_BYTES;
   const { maxModelLen, kvCacheMemoryBytes, kvCacheTokens } = chooseKvCache(config, checkpoint.kvBytesPerToken, limit, free);
+  if ((config.enableEarlyStop || config.earlyStopConfig.enable_early_stop) && config.logprobsMode.endsWith('logits')) {
+    throw new StartupError(`The early stop looks at log-probabilities: start without --logprobs-mode ${config.logprobsMode}.`);
+  }
   const chatTemplate = config.chatTemplate === null ? null : readChatTemplate(config.chatTemplate, dir);
   const threads = config.threads === null ? machine.threads : { threads: config.threads, why: '--threads' };
   return {

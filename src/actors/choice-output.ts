@@ -3,6 +3,7 @@ import type { FinishReason, TextDelta, TokenLogprob, ToolCallDelta, TopLogprob }
 import type { ChoiceParts, ChoiceText } from '../text/choice-text.ts';
 import { numCharacters } from '../text/num-characters.ts';
 import type { WireLogprob } from '../transport/messages.ts';
+import type { RepetitionStop } from './early-stop.ts';
 
 /** What is needed of text/tokenizer.ts. */
 export interface TokenNames {
@@ -17,6 +18,8 @@ export interface ChoiceOutputOptions {
   /** A delta for every push, also while text is held back. */
   readonly wantTokenIds: boolean;
   readonly wantLogprobs: boolean;
+  /** Needs log-probabilities with every push; absent = off. */
+  readonly earlyStop?: RepetitionStop | undefined;
   /** How calls of tools are named and end the choice; absent without tools. */
   readonly calls?: CallOptions | undefined;
 }
@@ -55,9 +58,11 @@ export class ChoiceOutput {
 
   /** Takes the next tokens; a stop string among their text ends the choice before the engine knows of it. */
   push(ids: readonly number[], logprobs: readonly WireLogprob[] | null, engineFinish: FinishReason | null): PushResult {
-    const piece = this.#options.text.push(ids);
-    const numTokens = piece.stopped?.numTokens ?? ids.length;
-    const finish = piece.stopped ? 'stop' : engineFinish;
+    const { earlyStop } = this.#options;
+    const last = earlyStop ? (logprobs ?? []).findIndex(([logprob]) => earlyStop.take(logprob)) : -1;
+    const piece = this.#options.text.push(last < 0 ? ids : ids.slice(0, last + 1));
+    const numTokens = piece.stopped?.numTokens ?? (last < 0 ? ids.length : last + 1);
+    const finish = piece.stopped || last >= 0 ? 'stop' : engineFinish;
     for (let i = 0; i < numTokens; i++) {
       this.#tokenIds.push(ids[i]!);
       const entry = logprobs?.[i];

@@ -53,6 +53,8 @@ export interface FrontendOptions {
   readonly engineWaitMs?: number;
   /** Requests that may wait for an engine at the same time: 1024. */
   readonly maxNumWaiting?: number;
+  /** Deadline of requests that name none, from their arrival; none unless given. */
+  readonly requestTimeoutMs?: number | undefined;
   /** Whether this one tells the engines' throughput: true. Of several frontends on one machine, one does. */
   readonly logsThroughput?: boolean;
 }
@@ -171,7 +173,8 @@ class RunningFrontend implements Frontend {
   }
 
   async generate(request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-    const live = await this.#run(request, signal, (options) => prepareRequest(request, this.#options.text, options));
+    const timed = { ...request, timeoutMs: request.timeoutMs ?? this.#options.requestTimeoutMs };
+    const live = await this.#run(timed, signal, (options) => prepareRequest(request, this.#options.text, options));
     return live.generation;
   }
 

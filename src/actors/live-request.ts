@@ -11,6 +11,7 @@ import { ChoiceText } from '../text/choice-text.ts';
 import type { FrameEntry, WirePromptLogprobs } from '../transport/messages.ts';
 import { ChoiceOutput, mergeDeltas } from './choice-output.ts';
 import type { EngineEntry, EngineRef } from './directory.ts';
+import { RepetitionStop } from './early-stop.ts';
 import type { RequestObservation } from './frontend-metrics.ts';
 import { type ChoiceJournal, Journal } from './journal.ts';
 import type { ModelText, PreparedRequest } from './prepare-request.ts';
@@ -21,6 +22,8 @@ import { toolCallIds } from './tool-call-ids.ts';
 
 /** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
 const MAX_WAITING_DELTAS = 64;
+/** Timers count no further: 24 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a live request has its frontend do. */
 export interface LiveRequestPorts {
@@ -79,18 +82,19 @@ export class LiveRequest {
   #isFirstOfAttempt = true;
   #cachedTokens: number | null = null;
   #numAttempts = 0;
+  #deadline: unknown = null;
   #acceptedAt: number | null = null;
   #firstTokenAt: number | null = null;
   #lastTokenAt: number | null = null;
 
   constructor(options: LiveRequestOptions) {
-    const { request, prepared, ports } = options;
+    const { request, prepared, model, ports } = options;
     this.#options = options;
     this.journal = new Journal({
       requestId: request.requestId,
       slot: options.slot,
       promptIds: Uint32Array.from(prepared.promptIds),
-      params: prepared.params,
+      params: model.earlyStop && prepared.params.logprobs === null ? { ...prepared.params, logprobs: 0 } : prepared.params,
       seed: options.seed,
       cacheSalt: request.cacheSalt ?? '',
       priority: request.priority,
@@ -110,6 +114,7 @@ export class LiveRequest {
           findEngine: (signal) => ports.findEngine(this, signal),
           offer: (engine, attempt, signal) => ports.offer(this, engine, attempt, signal),
           onAccepted: () => this.#onAccepted(),
+          hasOutput: () => this.journal.hasOutput,
           onEnd: (outcome) => this.#onEnd(outcome),
         },
       },
@@ -144,6 +149,7 @@ export class LiveRequest {
 
   /** Starts its life; resolves when an engine accepted it. @throws TroupeError when it failed before. */
   start(): Promise<void> {
+    this.#setDeadline();
     this.#actor.start();
     return this.#accepted;
   }
@@ -274,6 +280,15 @@ export class LiveRequest {
     if (this.#promptOutput?.isComplete) this.journal.hasPromptLogprobs = true;
   }
 
+  /** Counted from the request's arrival, wherever it is by then. */
+  #setDeadline(): void {
+    const { request, clock, arrivedAt } = this.#options;
+    const { timeoutMs } = request;
+    if (timeoutMs === undefined || timeoutMs > MAX_TIMER_MS) return;
+    const passed = () => this.fail(new TroupeError('timeout', `The request did not finish within its ${timeoutMs / 1000} s.`));
+    this.#deadline = clock.setTimeout(passed, Math.max(0, timeoutMs - (clock.monotonic() - arrivedAt)));
+  }
+
   #onAccepted(): void {
     this.wasAccepted = true;
     this.waitingSince = null;
@@ -284,12 +299,15 @@ export class LiveRequest {
   #onEnd(outcome: Outcome): void {
     if (this.#outcome) return;
     this.#outcome = outcome;
+    if (this.#deadline !== null) this.#options.clock.clearTimeout(this.#deadline);
     if (outcome.type !== 'finished') this.#options.ports.abortAtEngine(this, null);
     if (outcome.type === 'aborted') {
-      for (const choice of this.journal.choices) if (choice.finish === null) this.#endUnfinished(choice);
+      for (const choice of this.journal.choices) if (choice.finish === null) this.#endUnfinished(choice, 'abort');
       if (this.#isCancelled) this.#settleAccepted.resolve();
       else this.#settleAccepted.reject(new DOMException('The request was cancelled by its client.', 'AbortError'));
     }
+    if (outcome.type === 'cut')
+      for (const choice of this.journal.choices) if (choice.finish === null) this.#endUnfinished(choice, 'recover_stop');
     if (outcome.type === 'failed') {
       this.#settleAccepted.reject(outcome.error);
       this.#queue.fail(outcome.error);
@@ -300,9 +318,9 @@ export class LiveRequest {
     for (const handler of this.#handlers) handler();
   }
 
-  #endUnfinished(choice: ChoiceJournal): void {
-    this.journal.finish(choice, 'abort');
-    this.#queue.push(this.#outputs[choice.index]!.end('abort'));
+  #endUnfinished(choice: ChoiceJournal, reason: FinishReason): void {
+    this.journal.finish(choice, reason);
+    this.#queue.push(this.#outputs[choice.index]!.end(reason));
   }
 
   #send(event: RequestEvent): void {
@@ -328,6 +346,7 @@ function newOutput({ request, prepared, model, seed }: LiveRequestOptions, index
     tokens: model.tokenizer,
     wantTokenIds: request.wantTokenIds,
     wantLogprobs: params.logprobs !== null,
+    earlyStop: model.earlyStop && new RepetitionStop(model.earlyStop),
     calls: tools ? { newId: toolCallIds(request, seed, index), endAsCalls: typeof request.tools?.choice === 'string' } : undefined,
   });
 }

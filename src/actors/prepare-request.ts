@@ -10,6 +10,7 @@ import type { ReasoningParserFactory } from '../text/reasoning/reasoning-parser.
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { withArgumentObjects } from '../text/tools/history.ts';
 import type { ToolParser } from '../text/tools/tool-parser.ts';
+import type { EarlyStopOptions } from './early-stop.ts';
 import { outputConstraint } from './output-constraint.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
 import { endOfText, keptPromptTokens } from './prompt-length.ts';
@@ -31,6 +32,8 @@ export interface ModelText {
   readonly eosTokenIds: readonly number[];
   /** What log-probabilities report (`--logprobs-mode`); raw_logprobs unless given. */
   readonly logprobsKind?: LogprobsKind;
+  /** Ends texts that repeat themselves; absent = off. */
+  readonly earlyStop?: EarlyStopOptions | undefined;
   /** Encodes long texts beside the event loop; absent = they are encoded like all others. */
   readonly longTexts?: { readonly encode: EncodePrompt };
   /** For reasoning and tool calls; absent = chosen by the model. */

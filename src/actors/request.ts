@@ -7,6 +7,7 @@
  *   decoding    tokens arrive; they go past this machine, into the journal
  *   continuing  its engine is lost or gave it up: waits for one that gives the same tokens, then routed again with the journal
  *   finished    every choice has its finish reason (final)
+ *   cut         its engine is lost and no other can continue it; it keeps the output that it has (final)
  *   aborted     the client left, or an operator ended it (final)
  *   failed      an error its client sees (final)
  *
@@ -22,6 +23,8 @@ export const MAX_ENGINE_DEATHS = 3;
 export type Outcome =
   | { readonly type: 'finished' }
   | { readonly type: 'aborted' }
+  /** Its engine died and no other could continue it: what was said stands. */
+  | { readonly type: 'cut' }
   | { readonly type: 'failed'; readonly error: TroupeError };
 
 /** What the machine has others do. */
@@ -32,6 +35,8 @@ export interface RequestPorts {
   offer(engine: EngineRef, attempt: number, signal: AbortSignal): Promise<'accepted' | 'elsewhere'>;
   /** An engine accepted it: called at least once before `finished`. */
   onAccepted(): void;
+  /** Whether a token of it has arrived: then a failure to continue it cuts it short instead of failing it. */
+  hasOutput(): boolean;
   /** Called exactly once. */
   onEnd(outcome: Outcome): void;
 }
@@ -73,6 +78,9 @@ const requestSetup = setup({
     hasSeenTooManyDeaths: ({ context, event }) =>
       event.type === 'engine.lost' && event.isDeath && context.numDeaths + 1 >= MAX_ENGINE_DEATHS,
     wasAccepted: ({ context }) => context.wasAccepted,
+    hasOutput: ({ context }) => context.ports.hasOutput(),
+    diesTooOftenWithOutput: ({ context, event }) =>
+      event.type === 'engine.lost' && event.isDeath && context.numDeaths + 1 >= MAX_ENGINE_DEATHS && context.ports.hasOutput(),
   },
   actions: {
     accept: ({ context }) => context.ports.onAccepted(),
@@ -91,6 +99,7 @@ const requestSetup = setup({
         ),
     }),
     endFinished: ({ context }) => context.ports.onEnd({ type: 'finished' }),
+    endCut: ({ context }) => context.ports.onEnd({ type: 'cut' }),
     endAborted: ({ context }) => context.ports.onEnd({ type: 'aborted' }),
     endFailed: ({ context }) => context.ports.onEnd({ type: 'failed', error: toTroupeError(context.error) }),
   },
@@ -101,7 +110,10 @@ const FIND_ENGINE = {
   src: 'findEngine',
   input: ({ context }: { readonly context: RequestContext }) => context.ports,
   onDone: { target: 'routed', actions: 'noteEngine' },
-  onError: { target: 'failed', actions: 'noteError' },
+  onError: [
+    { guard: 'hasOutput', target: 'cut' },
+    { target: 'failed', actions: 'noteError' },
+  ],
 } as const;
 
 export const requestMachine = requestSetup.createMachine({
@@ -124,12 +136,16 @@ export const requestMachine = requestSetup.createMachine({
           { guard: 'wasAccepted', target: 'continuing' },
           { target: 'queued' },
         ],
-        onError: { target: 'failed', actions: 'noteError' },
+        onError: [
+          { guard: 'hasOutput', target: 'cut' },
+          { target: 'failed', actions: 'noteError' },
+        ],
       },
       on: {
         // Its tokens may overtake the engine's answer, and say the same.
         'first.token': { target: 'decoding', actions: ['noteAccepted', 'accept'] },
         'engine.lost': [
+          { guard: 'diesTooOftenWithOutput', target: 'cut' },
           { guard: 'hasSeenTooManyDeaths', target: 'failed', actions: 'noteDeaths' },
           { guard: 'wasAccepted', target: 'continuing', actions: 'countDeath' },
           { target: 'queued', actions: 'countDeath' },
@@ -141,6 +157,7 @@ export const requestMachine = requestSetup.createMachine({
       on: {
         'first.token': 'decoding',
         'engine.lost': [
+          { guard: 'diesTooOftenWithOutput', target: 'cut' },
           { guard: 'hasSeenTooManyDeaths', target: 'failed', actions: 'noteDeaths' },
           { target: 'continuing', actions: 'countDeath' },
         ],
@@ -149,6 +166,7 @@ export const requestMachine = requestSetup.createMachine({
     decoding: {
       on: {
         'engine.lost': [
+          { guard: 'diesTooOftenWithOutput', target: 'cut' },
           { guard: 'hasSeenTooManyDeaths', target: 'failed', actions: 'noteDeaths' },
           { target: 'continuing', actions: 'countDeath' },
         ],
@@ -156,6 +174,7 @@ export const requestMachine = requestSetup.createMachine({
     },
     continuing: { invoke: FIND_ENGINE },
     finished: { type: 'final', entry: 'endFinished' },
+    cut: { type: 'final', entry: 'endCut' },
     aborted: { type: 'final', entry: 'endAborted' },
     failed: { type: 'final', entry: 'endFailed' },
   },

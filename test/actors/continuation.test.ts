@@ -104,27 +104,42 @@ test('a rank that fails ends its group, and its streams go on in the next start'
   assert.deepEqual((await cluster.clock.untilSettled(running)).choices, expected!.choices);
 });
 
-test('a request that has seen three engines die fails with engine_failed', async () => {
-  const cluster = new Cluster();
-  let engine = cluster.startEngine();
-  const { frontend, observations } = cluster.startFrontend();
-  await cluster.clock.until(() => frontend.readiness().state === 'ready');
-  const running = generate(frontend, generateRequest({ sampling: { maxTokens: 200 }, ignoreEos: true }));
-  running.catch(() => {});
-  for (let death = 0; death < 3; death++) {
-    await cluster.clock.advance(100);
-    await cluster.kill(engine);
-    if (death < 2) engine = cluster.startEngine();
-  }
-  await assert.rejects(
-    cluster.clock.untilSettled(running),
-    (error: unknown) => error instanceof TroupeError && error.code === 'engine_failed' && error.message.includes('3 times'),
-  );
-  assert.deepEqual(
-    observations.map((seen) => [seen.finishReason, seen.numAttempts]),
-    [['error', 3]],
-  );
-});
+for (const [what, isHeldUp] of [
+  ['ends with recover_stop and the text it has', false],
+  ['fails with engine_failed when it has none', true],
+] as const) {
+  test(`a request that has seen three engines die ${what}`, async () => {
+    const [whole] = await unfaulted([generateRequest({ sampling: { maxTokens: 200 }, ignoreEos: true })]);
+    const cluster = new Cluster();
+    const stepMs = isHeldUp ? 10_000 : 10;
+    let engine = cluster.startEngine('engine-0', { stepMs });
+    const { frontend, observations } = cluster.startFrontend();
+    await cluster.clock.until(() => frontend.readiness().state === 'ready');
+    const running = generate(frontend, generateRequest({ sampling: { maxTokens: 200 }, ignoreEos: true }));
+    running.catch(() => {});
+    for (let death = 0; death < 3; death++) {
+      await cluster.clock.advance(100);
+      await cluster.kill(engine);
+      if (death < 2) engine = cluster.startEngine('engine-0', { stepMs });
+    }
+    if (isHeldUp) {
+      await assert.rejects(
+        cluster.clock.untilSettled(running),
+        (error: unknown) => error instanceof TroupeError && error.code === 'engine_failed' && error.message.includes('3 times'),
+      );
+    } else {
+      const { choices, usage } = await cluster.clock.untilSettled(running);
+      const { ids, finish } = choices[0]!;
+      assert.ok(ids.length > 5 && ids.length < 200);
+      assert.deepEqual(ids, whole!.choices[0]!.ids.slice(0, ids.length));
+      assert.deepEqual([finish, usage.completionTokens], ['recover_stop', ids.length]);
+    }
+    assert.deepEqual(
+      observations.map((seen) => [seen.finishReason, seen.numAttempts]),
+      [[isHeldUp ? 'error' : 'recover_stop', 3]],
+    );
+  });
+}
 
 test('a stream is not continued by an engine that would give other tokens', async () => {
   const cluster = new Cluster();
@@ -139,7 +154,8 @@ test('a stream is not continued by an engine that would give other tokens', asyn
   await cluster.kill(first);
   await cluster.clock.advance(10_000);
   assert.equal(frontend.numLive, 1, 'it waits');
-  await assert.rejects(cluster.clock.untilSettled(running), (error: unknown) => error instanceof TroupeError && error.code === 'no_engine');
+  const { choices } = await cluster.clock.untilSettled(running);
+  assert.equal(choices[0]!.finish, 'recover_stop', 'what was said stands');
 });
 
 test('while an engine is known to be loading, a stream waits longer than engineWaitMs', async () => {
@@ -219,4 +235,62 @@ test("limits on thinking hold through an engine's death: the same text, closed a
     assert.deepEqual([choice.ids.length, choice.finish], [9 + forced.length + 12, 'length']);
   }
   for (const killAfterMs of [60, 120, 160]) assert.deepEqual(await choicesOf(killAfterMs), expected);
+});
+
+test('a request ends at its deadline, counted from its arrival, wherever it is; its engine stops working on it', async () => {
+  const cluster = new Cluster();
+  const engine = cluster.startEngine();
+  const { frontend, observations } = cluster.startFrontend('frontend-0', { requestTimeoutMs: 400 });
+  await cluster.clock.until(() => frontend.readiness().state === 'ready');
+  const timeout = (error: unknown) => error instanceof TroupeError && error.code === 'timeout';
+  const request = (timeoutMs?: number) => generateRequest({ sampling: { maxTokens: 200 }, ignoreEos: true, timeoutMs });
+  for (const timeoutMs of [300, undefined]) {
+    const startedAt = cluster.clock.monotonic();
+    let numTokens = 0;
+    const running = generate(frontend, request(timeoutMs), { onRead: ([choice]) => (numTokens = choice!.ids.length) });
+    await assert.rejects(cluster.clock.untilSettled(running), timeout);
+    assert.equal(cluster.clock.monotonic() - startedAt, timeoutMs ?? 400);
+    assert.ok(numTokens > 5, 'it was running');
+    await cluster.clock.advance(100);
+    assert.equal(engine.rank.engine.stats().numRunning, 0);
+  }
+  await cluster.kill(engine);
+  await assert.rejects(cluster.clock.untilSettled(generate(frontend, request(500)), 600), timeout, 'it was waiting for an engine');
+  assert.deepEqual(
+    observations.map((seen) => seen.finishReason),
+    ['error', 'error', 'error'],
+  );
+  assert.equal(cluster.clock.numTimers < 10, true, 'no timer stays');
+});
+
+test('a choice whose last tokens were all nearly certain ends with stop, at the same token through an engine death', async () => {
+  // Certain at every third token, and from the 20th on.
+  const script = {
+    nextToken: (tokens: readonly number[]) => (tokens.length % 3 === 0 || tokens.length >= 20 ? 9 : undefined),
+  };
+  const text = {
+    tokenizer: testTokenizer(),
+    chatTemplate: null,
+    maxModelLen: 256,
+    vocabSize: testTokenizer().vocabSize,
+    defaults: {},
+    eosTokenIds: [2],
+    earlyStop: { windowSize: 7, threshold: 0.99 },
+  };
+  for (const killAfterMs of [null, 170, 230]) {
+    const cluster = new Cluster({ engine: { script } });
+    const first = cluster.startEngine();
+    const { frontend } = cluster.startFrontend('frontend-0', { text });
+    await cluster.clock.until(() => frontend.readiness().state === 'ready');
+    const running = generate(frontend, generateRequest({ sampling: { maxTokens: 100 }, ignoreEos: true }));
+    if (killAfterMs !== null) {
+      await cluster.clock.advance(killAfterMs);
+      await cluster.kill(first);
+      cluster.startEngine();
+    }
+    const { choices, usage } = await cluster.clock.untilSettled(running);
+    const [{ ids, finish, logprobs }] = choices as [(typeof choices)[0]];
+    assert.deepEqual([ids.length, finish, usage.completionTokens], [16 + 7, 'stop', 23], 'the 16 first outputs stand before position 20');
+    assert.deepEqual(logprobs, [], 'nobody asked for them');
+  }
 });

@@ -23,6 +23,7 @@ function newRequest() {
       ports: {
         findEngine: (signal) => pending<EngineRef>((answer) => void searches.push({ signal, answer })),
         offer: (_engine, attempt, signal) => pending<'accepted' | 'elsewhere'>((answer) => void offers.push({ attempt, signal, answer })),
+        hasOutput: () => false,
         onAccepted: () => void numAccepted++,
         onEnd: (outcome) => void outcomes.push(outcome),
       },
