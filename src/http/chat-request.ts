@@ -33,7 +33,6 @@ function toolsOf(body: ChatBody, { guidedDecoding }: Features): ToolUse | undefi
 }
 
 /** What the model is to read. @throws FieldError when the body has nothing for it. */
-/** What the model is to read. @throws FieldError when the body has nothing for it. */
 export function chatPrompt(body: ChatBody): Prompt {
   if (body.prompt_token_ids && body.prompt_token_ids.length > 0)
     return { type: 'tokens', param: 'prompt_token_ids', tokenIds: body.prompt_token_ids };
