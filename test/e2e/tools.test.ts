@@ -1,6 +1,6 @@
 /** Tools through the running server with the embedded model, by the official openai package. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
@@ -172,13 +172,10 @@ test('ids differ between calls and choices', async () => {
   assert.equal(new Set(ids).size, ids.length);
 });
 
-test('a plugin reads and enforces calls in its own way', async (t) => {
-  const plugged = await startServer(t, [
-    '--tool-parser-plugin',
-    'test/fixtures/tool-parsers/shout.mjs',
-    '--tool-call-parser',
-    'shout',
-  ]).ready();
+test('the plugin of docs/tools.md reads and enforces calls in its own way', async (t) => {
+  const file = join(temporaryFolder(t), 'shout.mjs');
+  writeFileSync(file, /```js\n(.*?)```/s.exec(readFileSync('docs/tools.md', 'utf8'))![1]!);
+  const plugged = await startServer(t, ['--tool-parser-plugin', file, '--tool-call-parser', 'shout']).ready();
   const { message } = (await connect(plugged).chat.completions.create({ ...joke, tool_choice: 'required' })).choices[0]!;
   assert.ok(callsOf(message).length >= 1);
   for (const [, args] of callsOf(message)) JSON.parse(args!);
