@@ -6,7 +6,7 @@ import { createFrontend } from './actors/frontend.ts';
 import { LongTextEncoder } from './actors/long-text-encoder.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import type { ChildAssignment } from './child-assignment.ts';
-import type { Config, Config } from './config.ts';
+import type { Config } from './config.ts';
 import type { Epoch } from './core/ids.ts';
 import { createApi } from './http/api.ts';
 import { type ConcurrencyLimit, shareOf } from './http/concurrency-gate.ts';

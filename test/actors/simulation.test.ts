@@ -65,7 +65,8 @@ for (const seed of [1, 2, 3, 4]) {
       try {
         await generate(fronts[i % 2]!.frontend, request, { signal: abort.signal, onRead });
         assert.equal(outcomes[i], undefined);
-        outcomes[i] = abort.signal.aborted ? 'aborted' : 'finished';
+        const isCut = said.some((choice) => choice.finish === 'recover_stop');
+        outcomes[i] = abort.signal.aborted ? 'aborted' : isCut ? 'cut' : 'finished';
       } catch (error) {
         assert.ok(error instanceof TroupeError && error.code === 'engine_failed', String(error));
         outcomes[i] = 'failed';
