@@ -8,7 +8,7 @@ import { joinTextParts } from '../text/content-parts.ts';
 import { type ModelParsers, modelParsers, modelTraits } from '../text/model-parsers.ts';
 import type { ReasoningParserFactory } from '../text/reasoning/reasoning-parser.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { withArgumentObjects } from '../text/tools/history.ts';
+import { renderCalls } from '../text/tools/history.ts';
 import type { ToolParser } from '../text/tools/tool-parser.ts';
 import type { EarlyStopOptions } from './early-stop.ts';
 import { outputConstraint } from './output-constraint.ts';
@@ -114,15 +114,9 @@ export function renderPrompt(prompt: Prompt, model: ModelText, templates: Reques
   }
   const { messages, tools, addGenerationPrompt, continueFinalMessage, templateKwargs } = prompt;
   const { bosToken, eosToken } = model.tokenizer;
-  const text = template.render({
-    messages: (template.readsParts ? messages : messages.map(joinTextParts)).map(withArgumentObjects),
-    ...(tools && { tools }),
-    addGenerationPrompt,
-    continueFinalMessage,
-    templateKwargs,
-    bosToken,
-    eosToken,
-  });
+  const input = { ...(tools && { tools }), addGenerationPrompt, continueFinalMessage, templateKwargs, bosToken, eosToken };
+  const given = template.readsParts ? messages : messages.map(joinTextParts);
+  const text = renderCalls(given, (readable) => template.render({ ...input, messages: readable }));
   return { type: 'text', text, addSpecialTokens: prompt.addSpecialTokens ?? false };
 }
 

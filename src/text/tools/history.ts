@@ -1,6 +1,26 @@
 /** Calls of earlier turns, as chat templates read them: OpenAI's `arguments` are JSON text, and most templates print an object. */
 import type { ChatMessage } from '../../core/generation.ts';
 
+/**
+ * Renders with the arguments as objects; where the template refuses that, with the text that the client sent: DeepSeek's joins it to others.
+ * @throws what `render` throws for objects, when it takes neither.
+ */
+export function renderCalls(messages: readonly ChatMessage[], render: (messages: readonly ChatMessage[]) => string): string {
+  const readable = messages.map(withArgumentObjects);
+  try {
+    return render(readable);
+  } catch (error) {
+    if (readable.every((message, index) => message === messages[index])) throw error;
+    try {
+      return render(
+        messages.map((message, index) => (message === readable[index] ? message : { ...message, content: message.content ?? '' })),
+      );
+    } catch {
+      throw error;
+    }
+  }
+}
+
 /** The arguments of tool calls as objects where their text is one; everything else untouched. */
 export function withArgumentObjects(message: ChatMessage): ChatMessage {
   const { tool_calls: calls } = message;
