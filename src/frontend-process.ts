@@ -5,6 +5,7 @@ import type { EarlyStopOptions } from './actors/early-stop.ts';
 import { createFrontend } from './actors/frontend.ts';
 import { LongTextEncoder } from './actors/long-text-encoder.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
+import { readRewardHead } from './checkpoint/reward-head.ts';
 import type { ChildAssignment } from './child-assignment.ts';
 import type { Config } from './config.ts';
 import type { Epoch } from './core/ids.ts';
@@ -81,6 +82,7 @@ export async function runFrontend(
     textTools: frontend.textTools,
     pooler: frontend,
     operations: frontend,
+    scoreOf: readRewardHead(plan.modelDir, model.hiddenSize),
     serverFacts: serverFacts(plan),
     metrics,
     logger: log,

@@ -5,6 +5,7 @@ import { StartupError } from '../core/errors.ts';
 import type { Family } from './families/family.ts';
 import { FAMILIES } from './families/index.ts';
 import { type RawConfig, type RawRope, rawConfigSchema } from './raw-config.ts';
+import { decoderArchitecture, isScoringArchitecture } from './scoring.ts';
 
 export type RopeScaling =
   | { readonly type: 'none' }
@@ -105,7 +106,8 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     qkNorm: family.qkNorm,
     biases: family.biases(raw),
     slidingWindows: Array.from({ length: raw.num_hidden_layers }, (_, layer) => family.slidingWindow(raw, layer)),
-    tieWordEmbeddings: raw.tie_word_embeddings ?? family.defaults.tieWordEmbeddings,
+    // A scoring model has no LM head: the embedding stands in for what nobody asks.
+    tieWordEmbeddings: isScoring(json) || (raw.tie_word_embeddings ?? family.defaults.tieWordEmbeddings),
     eosTokenIds: raw.eos_token_id == null ? [] : [raw.eos_token_id].flat(),
     bosTokenId: raw.bos_token_id ?? null,
   };
@@ -118,11 +120,16 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   return config;
 }
 
+function isScoring(json: unknown): boolean {
+  const { architectures } = (json ?? {}) as { architectures?: unknown };
+  return Array.isArray(architectures) && isScoringArchitecture(String(architectures[0]));
+}
+
 function findFamily(json: unknown, file: string): Family {
   const { architectures, model_type: modelType } = (json ?? {}) as { architectures?: unknown; model_type?: unknown };
   const architecture = Array.isArray(architectures) ? architectures[0] : undefined;
   const family = FAMILIES.find((known) =>
-    architecture === undefined ? known.modelType === modelType : known.architecture === architecture,
+    architecture === undefined ? known.modelType === modelType : known.architecture === decoderArchitecture(String(architecture)),
   );
   if (family !== undefined) return family;
   const supported = FAMILIES.map((known) => known.architecture).join(', ');

@@ -17,6 +17,7 @@ import { listModels, MODELS_PATH, retrieveModel } from './models.ts';
 import { openApiRoutes } from './openapi/openapi-routes.ts';
 import { abortRequests, configInfo, isPaused, pause, resume } from './operations.ts';
 import { RESPONSES_PATH, responseRoutes } from './responses/stored-responses.ts';
+import { reward } from './reward.ts';
 import { load, root, versionInfo } from './root.ts';
 import { findRoute, match, type RequestContext, type Routes } from './routes.ts';
 import type { Services } from './services.ts';
@@ -72,6 +73,7 @@ export function createApi({ edge: given = {}, ...options }: ApiOptions): Api {
     '/metrics': { GET: metricsText(services) },
     '/version': { GET: versionInfo(services) },
     [EMBEDDINGS_PATH]: { POST: embeddings(services) },
+    [REWARD_PATH]: { POST: reward(services) },
     '/tokenize': { POST: tokenize(services) },
     '/v1/tokenize': { POST: tokenize(services) },
     '/detokenize': { POST: detokenize(services) },
@@ -167,12 +169,14 @@ function logFailure({ logger }: Services, request: HttpRequest, { requestId, rou
 }
 
 const EMBEDDINGS_PATH = '/v1/embeddings';
+const REWARD_PATH = '/v1/reward';
 const GENERATIONS: ReadonlySet<string> = new Set([
   '/v1/chat/completions',
   '/v1/completions',
   RESPONSES_PATH,
   MESSAGES_PATH,
   EMBEDDINGS_PATH,
+  REWARD_PATH,
 ]);
 
 function isGeneration(route: string): boolean {

@@ -13,6 +13,8 @@ export interface Services {
   readonly textTools: TextTools;
   readonly pooler: Pooler;
   readonly operations: Operations;
+  /** The checkpoint's reward head: a hidden state's scores. Null = it has none. */
+  readonly scoreOf?: ((hidden: Float32Array) => Float32Array) | null;
   /** The effective configuration and the model's facts, for GET /config-info; no secrets. */
   readonly serverFacts: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;

@@ -1,7 +1,11 @@
 /** Embeddings of the real server, by the official client and against transformers. */
 import assert from 'node:assert/strict';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import OpenAI from 'openai';
+import { readSafetensorsHeader } from '../../src/checkpoint/safetensors.ts';
+import { float32Tensor, temporaryFolder, writeSafetensors } from '../support/checkpoint-folder.ts';
 import { GOLDEN_LENGTHS, oracleDir, readGolden } from '../support/oracles.ts';
 import { startServer } from '../support/server.ts';
 
@@ -72,4 +76,33 @@ test('tokenize and detokenize agree with what a chat is charged for', async (t: 
   assert.ok(String(prompt).includes('Grüße, 世界! 🦊'));
   const plain = await post('/v1/tokenize', { prompt: 'Grüße', add_special_tokens: false });
   assert.deepEqual(await post('/v1/detokenize', { tokens: plain.tokens }), { prompt: 'Grüße' });
+});
+
+/** The oracle checkpoint with a reward head of two labels: the first value of the hidden state, and the sum of all. */
+function withRewardHead(t: TestContext, oracle: string, hiddenSize: number): string {
+  const dir = temporaryFolder(t);
+  for (const name of readdirSync(oracle)) if (/^tokenizer|^generation_config/.test(name)) copyFileSync(join(oracle, name), join(dir, name));
+  const config = JSON.parse(readFileSync(join(oracle, 'config.json'), 'utf8')) as Record<string, unknown>;
+  writeFileSync(join(dir, 'config.json'), JSON.stringify({ ...config, architectures: ['Qwen3ForSequenceClassification'] }));
+  copyFileSync(join(oracle, 'model.safetensors'), join(dir, 'decoder.safetensors'));
+  const score = float32Tensor([2, hiddenSize], (i) => (i === 0 || i >= hiddenSize ? 1 : 0));
+  writeSafetensors(join(dir, 'head.safetensors'), { 'score.weight': score });
+  const names = [...readSafetensorsHeader(join(dir, 'decoder.safetensors')).keys()];
+  const weightMap = { ...Object.fromEntries(names.map((name) => [name, 'decoder.safetensors'])), 'score.weight': 'head.safetensors' };
+  writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify({ weight_map: weightMap }));
+  return dir;
+}
+
+test("a reward model's scores are its head times transformers' last hidden state", async (t: TestContext) => {
+  const oracle = oracleDir('qwen3');
+  const { inputIds, lastHidden } = readGolden(oracle, 33);
+  const size = lastHidden.length / inputIds.length;
+  const last = lastHidden.subarray((inputIds.length - 1) * size);
+  const server = await startServer(t, ['--model', withRewardHead(t, oracle, size), '--runner', 'pooling']).ready();
+  const reply = await fetch(`${server.url}/v1/reward`, { method: 'POST', body: JSON.stringify({ messages: Array.from(inputIds) }) });
+  assert.equal(reply.status, 200);
+  const { data } = (await reply.json()) as { data: { score: number[] }[] };
+  const expected = [last[0]!, last.reduce((sum, value) => sum + value, 0)];
+  for (const [i, score] of data[0]!.score.entries()) assert.ok(Math.abs(score - expected[i]!) < 2e-3, `${score} against ${expected[i]}`);
+  assert.equal(data[0]!.score.length, 2);
 });

@@ -42,10 +42,12 @@ describe('the route table', () => {
     assert.equal((await call(api, curl?.[1] ?? '', { body: curl?.[2] ?? '' })).status, 200);
     assert.equal((await call(api, '/', { headers: { accept: 'application/json' } })).json.version, '1.2.3');
     assert.deepEqual((await call(api, '/version')).json, { version: '1.2.3' });
-    assert.deepEqual(
-      (await call(api, '/load')).json.routes.map((route: { path: string }) => route.path),
-      [CHAT, COMPLETIONS, '/v1/models', '/v1/models/*'],
-    );
+    const routes: { path: string; methods: string[] }[] = (await call(api, '/load')).json.routes;
+    assert.ok(routes.every(({ path }) => path.startsWith('/v1/')));
+    for (const path of [CHAT, COMPLETIONS, '/v1/embeddings', '/v1/abort_requests']) {
+      assert.deepEqual(routes.find((route) => route.path === path)?.methods, ['POST']);
+    }
+    assert.deepEqual(routes.find((route) => route.path === '/v1/models/*')?.methods, ['GET']);
   });
 });
 

@@ -16,6 +16,7 @@ export interface TestApiOptions extends FakeGeneratorOptions {
   readonly edge?: EdgeOptions;
   readonly runner?: Runner;
   readonly pooler?: FakePooler;
+  readonly scoreOf?: (hidden: Float32Array) => Float32Array;
 }
 
 export interface TestApi {
@@ -40,6 +41,7 @@ export function testApi(options: TestApiOptions = {}): TestApi {
     textTools: characterTools,
     pooler,
     operations,
+    ...(options.scoreOf && { scoreOf: options.scoreOf }),
     serverFacts: { config: { max_num_seqs: 4 } },
     metrics,
     logger: createLogger({ format: 'json', level: 'debug', role: 'test', destination }),
