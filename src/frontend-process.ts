@@ -77,12 +77,13 @@ export async function runFrontend(
     maxNumWaiting: config.schedulerMaxSize,
     logsThroughput: id === 'frontend-0',
   });
+  const scoreOf = readRewardHead(plan.modelDir, model.hiddenSize);
   const api = createApi({
     generator: frontend,
     textTools: frontend.textTools,
     pooler: frontend,
     operations: frontend,
-    scoreOf: readRewardHead(plan.modelDir, model.hiddenSize),
+    scoreOf,
     serverFacts: serverFacts(plan),
     metrics,
     logger: log,
@@ -92,7 +93,7 @@ export async function runFrontend(
       enableLogprob: config.enableLogprob,
       maxLogprobs: config.maxLogprobs,
       guidedDecoding: config.guidedDecodingBackend !== 'off',
-      runner: config.runner,
+      runner: config.runner === 'auto' && scoreOf ? 'pooling' : config.runner,
     },
     version,
     scheme: config.sslCertfile === null ? 'http' : 'https',
