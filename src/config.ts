@@ -182,7 +182,7 @@ export const SETTINGS = {
     default: 1,
     group: 'Server',
     value: 'N',
-    doc: 'Frontend processes (HTTP, tokenizer, templates) on one port. Above 1, each answers /metrics for itself: a scrape reaches one of them.',
+    doc: 'Frontend processes (HTTP, tokenizer, templates) on one port.',
   }),
   maxBodyBytes: setting({
     schema: bytes,
@@ -241,7 +241,7 @@ export const SETTINGS = {
     default: null,
     group: 'Server',
     value: 'REQUESTS',
-    doc: 'Requests that may be answered at the same time; above it 429 with Retry-After. With several workers each has its share. Default: no limit but the queue of --scheduler-max-size.',
+    doc: 'Requests that may be answered at the same time; above it 429 with Retry-After. Default: no limit but the queue of --scheduler-max-size.',
   }),
   maxWaitingTime: setting({
     schema: secondsOrMinusOne,

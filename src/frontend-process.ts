@@ -9,8 +9,9 @@ import { readRewardHead } from './checkpoint/reward-head.ts';
 import type { ChildAssignment } from './child-assignment.ts';
 import type { Config } from './config.ts';
 import type { Epoch } from './core/ids.ts';
+import { OpenGenerations } from './core/open-generations.ts';
 import { createApi } from './http/api.ts';
-import { type ConcurrencyLimit, shareOf } from './http/concurrency-gate.ts';
+import type { ConcurrencyLimit } from './http/concurrency-gate.ts';
 import { type TlsFiles, watchTlsFiles } from './http/tls-files.ts';
 import { type HttpServer, serveHttp } from './http/uws-server.ts';
 import { tlsFilesOf } from './listen-address.ts';
@@ -36,7 +37,7 @@ export async function runFrontend(
   const { config } = plan;
   const epoch: Epoch = [systemClock.now(), process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
-  const metrics = createMetrics({ modelName: plan.modelNames[0]! });
+  const metrics = createMetrics({ modelName: plan.modelNames[0]!, frontend: id });
   const { generation, config: model } = inspectCheckpoint(plan.modelDir);
   const { eosTokenIds, ...defaults } = generation;
   const longTexts = new LongTextEncoder(plan.modelDir);
@@ -56,7 +57,9 @@ export async function runFrontend(
     eosTokenIds,
   };
   const transport = await LocalTransport.open({ directory, peerId: `${id}.${epoch.join('-')}`, clock: systemClock });
+  const open = new OpenGenerations();
   const frontend = createFrontend({
+    open,
     frontendId: id,
     epoch,
     transport,
@@ -97,7 +100,7 @@ export async function runFrontend(
     },
     version,
     scheme: config.sslCertfile === null ? 'http' : 'https',
-    edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins, concurrency: concurrencyOf(config, id) },
+    edge: { apiKeyDigests, allowedOrigins: config.allowedOrigins, concurrency: concurrencyOf(config), open },
   });
   const tls = tlsFilesOf(config);
   const http = await serveHttp(api, {
@@ -141,9 +144,6 @@ function watchCertificate(tls: TlsFiles, http: HttpServer, log: Logger): void {
   });
 }
 
-/** @param id `frontend-0` and so on. */
-function concurrencyOf({ maxConcurrency, maxWaitingTime, workers }: Config, id: string): ConcurrencyLimit | null {
-  if (maxConcurrency === null) return null;
-  const numPlaces = shareOf(maxConcurrency, Number(id.slice(id.lastIndexOf('-') + 1)), workers);
-  return { maxConcurrency, numPlaces, maxWaitingMs: Math.max(0, maxWaitingTime) * 1000 };
+function concurrencyOf({ maxConcurrency, maxWaitingTime }: Config): ConcurrencyLimit | null {
+  return maxConcurrency === null ? null : { maxConcurrency, maxWaitingMs: Math.max(0, maxWaitingTime) * 1000 };
 }

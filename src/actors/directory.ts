@@ -105,7 +105,7 @@ export class Directory {
       reason,
       load,
       counters,
-      pauseRevision: beat.pause?.revision ?? 0,
+      pauseRevision: beat.pauseRevision ?? 0,
       numSentSinceBeat: 0,
     });
     this.#watch.heard(id);

@@ -69,7 +69,7 @@ export class EngineDesk {
   readonly #sessions = new FrontendSessions();
   readonly #watch: BeatWatch;
   readonly #pause = new PauseRegister();
-  /** Of the pause that has taken effect in the rank; beats tell no later one. */
+  /** Of the last pause that has taken effect in the rank. */
   #freezeRevision = 0;
   readonly #subscriptions: Subscription[];
   readonly #grammars: GrammarAdmission;
@@ -295,6 +295,8 @@ export class EngineDesk {
     if (opened.superseded) this.#frontendGone(opened.superseded, 'it started again');
     opened.session.isGone = false;
     this.#watch.heard(frontendId);
+    // A frontend that has just started need not wait for the next beat to know that this engine serves.
+    if (opened.isNew) this.beat();
     return opened.session;
   }
 
@@ -342,7 +344,8 @@ export class EngineDesk {
       },
       counters: stats ? countersOf(stats) : {},
       frameSeqs,
-      ...(this.#freezeRevision === this.#pause.mark.revision && this.#pause.beatField),
+      ...this.#pause.beatField,
+      pauseRevision: this.#freezeRevision,
     };
   }
 }

@@ -11,6 +11,7 @@ export interface RequestObservation extends RequestTimes {
 export interface FrontendMetrics extends Pick<Metrics, 'setEngineLoad' | 'removeEngine' | 'countRefused' | 'countReplay'> {
   observeRequest(observation: RequestObservation): void;
   setPaused?(isPaused: boolean): void;
+  snapshot?(): Promise<string>;
 }
 
 export const noMetrics: FrontendMetrics = {

@@ -57,6 +57,13 @@ export class FrontendSession {
   }
 }
 
+interface OpenedSession {
+  readonly session: FrontendSession;
+  readonly isNew: boolean;
+  /** An earlier start of the same frontend. */
+  readonly superseded: FrontendSession | null;
+}
+
 export class FrontendSessions {
   readonly #byFrontend = new Map<string, FrontendSession>();
   /** Engine key → whose request it is. */
@@ -74,14 +81,14 @@ export class FrontendSessions {
    * The session of this start of the frontend. `superseded` is the session of an earlier start, whose requests nobody waits for any more.
    * Null when the epoch is older than one already seen.
    */
-  open(frontendId: string, epoch: Epoch): { readonly session: FrontendSession; readonly superseded: FrontendSession | null } | null {
+  open(frontendId: string, epoch: Epoch): OpenedSession | null {
     const known = this.#byFrontend.get(frontendId);
     const age = known ? compareEpochs(epoch, known.epoch) : 1;
-    if (known && age === 0) return { session: known, superseded: null };
+    if (known && age === 0) return { session: known, isNew: false, superseded: null };
     if (age < 0) return null;
     const session = new FrontendSession(frontendId, epoch);
     this.#byFrontend.set(frontendId, session);
-    return { session, superseded: known ?? null };
+    return { session, isNew: true, superseded: known ?? null };
   }
 
   /** The live session of exactly this start, if there is one. */

@@ -8,7 +8,8 @@ import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
-import type { AbortResult, EngineFacts, Operations, PauseMode, PauseState } from '../core/operations.ts';
+import { OpenGenerations } from '../core/open-generations.ts';
+import type { AbortResult, EngineFacts, FrontendSnapshot, Operations, PauseMode, PauseState } from '../core/operations.ts';
 import type { Pooled, Pooler, PoolingRequest } from '../core/pooling.ts';
 import type { TextTools } from '../core/text-tools.ts';
 import { RequestTemplates } from '../text/chat-template.ts';
@@ -41,6 +42,8 @@ export interface FrontendOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics?: FrontendMetrics;
+  /** What the HTTP edge answers now, for --max-concurrency. */
+  readonly open?: OpenGenerations;
   readonly model: ModelCard;
   readonly text: ModelText;
   /** A fresh 63-bit seed for requests that bring none. */
@@ -138,6 +141,9 @@ class RunningFrontend implements Frontend {
       silenceMs: SILENCE_MS,
       requests: () => this.#operatedRequests(),
       engineRevisions: () => this.#engineRevisions(),
+      metricsSnapshot: () => this.#metrics.snapshot?.() ?? Promise.resolve('[]'),
+      open: options.open ?? new OpenGenerations(),
+      beat: () => this.#beat(),
       onPause: (state) => this.#paused(state),
     });
     this.#ports = {
@@ -239,6 +245,10 @@ class RunningFrontend implements Frontend {
 
   pauseState(): PauseState {
     return this.#operations.pauseState;
+  }
+
+  peerMetrics(): Promise<FrontendSnapshot[]> {
+    return this.#operations.peerMetrics();
   }
 
   engines(): readonly EngineFacts[] {

@@ -5,7 +5,8 @@
 import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
-import type { AbortResult, PauseMode, PauseState } from '../core/operations.ts';
+import type { OpenGenerations } from '../core/open-generations.ts';
+import type { AbortResult, FrontendSnapshot, PauseMode, PauseState } from '../core/operations.ts';
 import { decodeOperatorReply, decodeOperatorRequest, decodeToEngine, encode } from '../transport/codec.ts';
 import type { FrontendBeat, OperatorReply, OperatorRequest, PauseMark } from '../transport/messages.ts';
 import { FRONTEND_BEATS, frontendRequests } from '../transport/subjects.ts';
@@ -36,6 +37,10 @@ export interface OperationsDeskOptions {
   readonly requests: () => Iterable<OperatedRequest>;
   /** Of each engine that could compute now: the revision of the last pause that has taken effect in it. */
   readonly engineRevisions: () => Iterable<{ readonly id: string; readonly revision: number }>;
+  readonly metricsSnapshot: () => Promise<string>;
+  readonly open: OpenGenerations;
+  /** Says at once how things are here: another frontend has just started. */
+  readonly beat: () => void;
   /** The server was paused or resumed: tell the engines, wake whoever waits. */
   readonly onPause: (state: PauseState) => void;
 }
@@ -44,12 +49,17 @@ interface Peer {
   readonly id: string;
   readonly epoch: Epoch;
   readonly peerId: string;
+  readonly numOpen: number;
 }
 
 /** FastDeploy's limit for a control call; running requests may take that long. */
 const FINISH_TIMEOUT_MS = 600_000;
 /** For what needs no waiting: a few beats. */
 const ANSWER_TIMEOUT_MS = 5000;
+/** A scrape is not held up by a frontend that hangs. */
+const METRICS_TIMEOUT_MS = 1000;
+
+const EMPTY_REPLY: OperatorReply = { type: 'operatorReply', found: [], aborted: [] };
 
 export class OperationsDesk {
   readonly #options: OperationsDeskOptions;
@@ -80,8 +90,8 @@ export class OperationsDesk {
   }
 
   /** Goes into this frontend's beats. */
-  get beatField(): { readonly pause?: PauseMark } {
-    return this.#pause.beatField;
+  get beatField(): Pick<FrontendBeat, 'pause' | 'numOpen'> {
+    return { ...this.#pause.beatField, numOpen: this.#options.open.numHere };
   }
 
   /** Whether a request that looks for an engine has to wait for the resume. Those that run are held by `keep` alone. */
@@ -104,6 +114,15 @@ export class OperationsDesk {
     const timeoutMs = isPaused && mode === 'wait' ? FINISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
     this.#adopt(mark);
     await Promise.all([this.#settle(mark, timeoutMs), this.#askPeers({ type: 'pauseRequest', mark }, timeoutMs)]);
+  }
+
+  async peerMetrics(): Promise<FrontendSnapshot[]> {
+    const data = encode({ type: 'metricsRequest' });
+    const snapshots = [...this.#peers.values()].map(async (peer) => {
+      const answer = await this.#ask(peer, data, METRICS_TIMEOUT_MS).catch(() => null);
+      return answer?.metrics === undefined ? null : { frontend: peer.id, json: answer.metrics };
+    });
+    return (await Promise.all(snapshots)).filter((snapshot) => snapshot !== null);
   }
 
   /** An engine's beat says what it knows of a pause. */
@@ -212,9 +231,10 @@ export class OperationsDesk {
 
   async #answer(request: OperatorRequest): Promise<OperatorReply> {
     if (request.type === 'abortRequests') return this.#abortHere(request.ids);
+    if (request.type === 'metricsRequest') return { ...EMPTY_REPLY, metrics: await this.#options.metricsSnapshot() };
     this.#adopt(request.mark);
     await this.#settle(request.mark, FINISH_TIMEOUT_MS);
-    return { type: 'operatorReply', found: [], aborted: [] };
+    return EMPTY_REPLY;
   }
 
   #receiveBeat({ data }: IncomingMessage): void {
@@ -222,14 +242,24 @@ export class OperationsDesk {
     if (!beat || beat.frontendId === this.#options.frontendId) return;
     const known = this.#peers.get(beat.frontendId);
     if (known && compareEpochs(beat.frontendEpoch, known.epoch) < 0) return;
-    this.#peers.set(beat.frontendId, { id: beat.frontendId, epoch: beat.frontendEpoch, peerId: beat.peerId });
-    this.#watch.heard(beat.frontendId);
+    const { frontendId: id, frontendEpoch: epoch, peerId, numOpen = 0 } = beat;
+    this.#peers.set(id, { id, epoch, peerId, numOpen });
+    this.#countOpenElsewhere();
+    this.#watch.heard(id);
     this.#adopt(beat.pause);
+    if (!known || compareEpochs(known.epoch, epoch) !== 0) this.#options.beat();
   }
 
   #forget(id: string): void {
     this.#peers.delete(id);
     this.#watch.forget(id);
+    this.#countOpenElsewhere();
+  }
+
+  #countOpenElsewhere(): void {
+    let numOpen = 0;
+    for (const peer of this.#peers.values()) numOpen += peer.numOpen;
+    this.#options.open.setElsewhere(numOpen);
   }
 }
 

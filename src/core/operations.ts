@@ -30,6 +30,12 @@ export interface EngineFacts {
   readonly load: Readonly<Record<string, number>>;
 }
 
+/** All metrics of one frontend process, as telemetry/metrics.ts writes and reads them. */
+export interface FrontendSnapshot {
+  readonly frontend: string;
+  readonly json: string;
+}
+
 export interface Operations {
   /**
    * Ends requests wherever in the server they are; they answer what they have, with finish reason `abort`.
@@ -45,4 +51,6 @@ export interface Operations {
   resume(): Promise<void>;
   pauseState(): PauseState;
   engines(): readonly EngineFacts[];
+  /** What the other frontends have measured; those that do not answer at once are left out. */
+  peerMetrics(): Promise<readonly FrontendSnapshot[]>;
 }

@@ -1,6 +1,7 @@
 /** The whole API as one function from request to reply; uws-server.ts gives it a socket, tests call it in process. */
 import { randomUUID } from 'node:crypto';
 import { TroupeError } from '../core/errors.ts';
+import type { OpenGenerations } from '../core/open-generations.ts';
 import { ApiKeys } from './api-keys.ts';
 import { chatCompletions } from './chat-completions.ts';
 import { completions } from './completions.ts';
@@ -35,6 +36,8 @@ export interface EdgeOptions {
   readonly allowedOrigins?: readonly string[] | null;
   /** Generations at the same time; null = as many as the engine's queue takes. */
   readonly concurrency?: ConcurrencyLimit | null;
+  /** Generations that are open in all frontends; this process's alone when absent. */
+  readonly open?: OpenGenerations;
 }
 
 export interface Api {
@@ -91,7 +94,7 @@ export function createApi({ edge: given = {}, ...options }: ApiOptions): Api {
     routes,
     keys: new ApiKeys(given.apiKeyDigests),
     allowedOrigins: given.allowedOrigins ?? null,
-    gate: given.concurrency ? new ConcurrencyGate(given.concurrency, options.clock) : null,
+    gate: given.concurrency ? new ConcurrencyGate(given.concurrency, options.clock, given.open) : null,
   };
   return {
     handle: (request) => handle(services, edge, request),

@@ -4,21 +4,14 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
+import { OpenGenerations } from '../core/open-generations.ts';
 import type { HttpReply } from './http-message.ts';
 
 export interface ConcurrencyLimit {
-  /** What the operator set: over all frontend processes. */
+  /** Over all frontend processes together. */
   readonly maxConcurrency: number;
-  /** This process's share. */
-  readonly numPlaces: number;
   /** How long a request may wait for a place; 0 = not at all. */
   readonly maxWaitingMs: number;
-}
-
-/** The share of the frontend with this index: together they are the limit, as long as it is not below their number. */
-export function shareOf(maxConcurrency: number, index: number, numFrontends: number): number {
-  const rest = maxConcurrency % numFrontends;
-  return Math.max(1, Math.floor(maxConcurrency / numFrontends) + (index < rest ? 1 : 0));
 }
 
 /** Gives a place back; further calls do nothing. */
@@ -27,25 +20,30 @@ export type Release = () => void;
 export class ConcurrencyGate {
   readonly #limit: ConcurrencyLimit;
   readonly #clock: Clock;
-  #numFree: number;
+  readonly #open: OpenGenerations;
   /** In the order of their arrival; called when a place is theirs. */
   readonly #waiting = new Set<() => void>();
 
-  constructor(limit: ConcurrencyLimit, clock: Clock) {
+  constructor(limit: ConcurrencyLimit, clock: Clock, open = new OpenGenerations()) {
     this.#limit = limit;
     this.#clock = clock;
-    this.#numFree = limit.numPlaces;
+    this.#open = open;
+    open.onFewerElsewhere(() => this.#admitWaiting());
   }
 
   /** @throws TroupeError queue_full; the signal's reason when the client leaves while it waits. */
   async enter(signal: AbortSignal): Promise<Release> {
-    if (this.#numFree > 0) this.#numFree--;
+    if (this.#hasPlace) this.#open.numHere++;
     else await this.#turn(signal);
     let isHeld = true;
     return () => {
       if (isHeld) this.#leave();
       isHeld = false;
     };
+  }
+
+  get #hasPlace(): boolean {
+    return this.#open.total < this.#limit.maxConcurrency;
   }
 
   #turn(signal: AbortSignal): Promise<void> {
@@ -60,7 +58,10 @@ export class ConcurrencyGate {
         this.#clock.clearTimeout(timer);
         finish();
       };
-      const admit = settle(resolve);
+      const admit = settle(() => {
+        this.#open.numHere++;
+        resolve();
+      });
       const abandon = settle(() => reject(signal.reason));
       const timer = this.#clock.setTimeout(
         settle(() => reject(refusal())),
@@ -72,9 +73,15 @@ export class ConcurrencyGate {
   }
 
   #leave(): void {
-    const [next] = this.#waiting;
-    if (next) next();
-    else this.#numFree++;
+    this.#open.numHere--;
+    this.#admitWaiting();
+  }
+
+  #admitWaiting(): void {
+    for (const admit of this.#waiting) {
+      if (!this.#hasPlace) return;
+      admit();
+    }
   }
 }
 

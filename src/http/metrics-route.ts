@@ -3,6 +3,10 @@ import { textReply } from './http-message.ts';
 import type { Handler } from './routes.ts';
 import type { Services } from './services.ts';
 
-export function metricsText({ metrics }: Services): Handler {
-  return async () => textReply(200, await metrics.text(), metrics.contentType);
+/** One answer for the whole server, whichever frontend is asked. */
+export function metricsText({ metrics, operations }: Services): Handler {
+  return async () => {
+    const others = await operations.peerMetrics();
+    return textReply(200, await metrics.text(others), metrics.contentType);
+  };
 }

@@ -1,28 +1,24 @@
 /**
  * One scrape for a server with several frontends. Each counts what it did itself, and all of them hear the same engines: a frontend's own
- * series get the label `frontend`, so that one that starts again is a reset of its series alone; an engine's series are told once.
+ * series get the label `frontend`, so that one that starts again is a reset of its series alone; what all of them know alike (aggregator
+ * `max`: engines, a pause) is told once.
  */
 import { type Metric, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
+import type { FrontendSnapshot } from '../core/operations.ts';
 
 type Samples = MetricObjectWithValues<MetricValue<string>>;
 
-/** What one frontend's registry holds: `Metrics.snapshot`. */
-export interface FrontendSnapshot {
-  readonly frontend: string;
-  /** JSON of prom-client's getMetricsAsJSON. */
-  readonly json: string;
-}
-
-/** The exposition format of all snapshots together. */
+/** The exposition format of all snapshots (`Metrics.snapshot`) together. */
 export function mergeMetrics(snapshots: readonly FrontendSnapshot[]): Promise<string> {
   const merged = new Map<string, Samples>();
   for (const { frontend, json } of snapshots) {
     for (const metric of JSON.parse(json) as Samples[]) {
       const known = merged.get(metric.name) ?? { ...metric, values: [] };
       merged.set(metric.name, known);
-      known.values = metric.values.some(isOfEngine)
-        ? highest([...known.values, ...metric.values])
-        : [...known.values, ...metric.values.map((sample) => ({ ...sample, labels: { ...sample.labels, frontend } }))];
+      known.values =
+        metric.aggregator === 'max'
+          ? highest([...known.values, ...metric.values])
+          : [...known.values, ...metric.values.map((sample) => ({ ...sample, labels: { ...sample.labels, frontend } }))];
     }
   }
   const registry = new Registry();
@@ -32,8 +28,6 @@ export function mergeMetrics(snapshots: readonly FrontendSnapshot[]): Promise<st
   }
   return registry.metrics();
 }
-
-const isOfEngine = ({ labels }: MetricValue<string>): boolean => labels.engine !== undefined;
 
 /** Totals only grow, so the highest is the latest; a frontend that started later knows less of an engine's past. */
 function highest(samples: readonly MetricValue<string>[]): MetricValue<string>[] {

@@ -4,6 +4,8 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { FinishReason } from '../core/generation.ts';
+import type { FrontendSnapshot } from '../core/operations.ts';
+import { mergeMetrics } from './merge-metrics.ts';
 import { ALIASES, registerAlias } from './metric-aliases.ts';
 
 /** One generation, told once when it is over. Durations in milliseconds. */
@@ -59,14 +61,16 @@ export interface Metrics {
   countReplay(): void;
   readonly contentType: string;
   /** The exposition format that Prometheus scrapes. */
-  text(): Promise<string>;
-  /** All values as JSON, for merge-metrics.ts. */
+  text(others?: readonly FrontendSnapshot[]): Promise<string>;
+  /** All values as JSON, for another frontend's `text`. */
   snapshot(): Promise<string>;
 }
 
 export interface MetricsOptions {
   /** Label `model_name` of every metric, which vLLM's dashboards filter on. */
   readonly modelName?: string;
+  /** Label `frontend` of its own series where several frontends answer as one. */
+  readonly frontend?: string;
   /** Memory, CPU, event loop and garbage collection of this process; true. */
   readonly processMetrics?: boolean;
 }
@@ -89,15 +93,16 @@ const ENGINE_COUNTERS: Readonly<Record<string, string>> = {
   engine_steps_total: 'Engine steps',
 };
 
-export function createMetrics({ modelName, processMetrics = true }: MetricsOptions = {}): Metrics {
+export function createMetrics({ modelName, frontend = 'frontend-0', processMetrics = true }: MetricsOptions = {}): Metrics {
   const registry = new Registry();
   if (modelName !== undefined) registry.setDefaultLabels({ model_name: modelName });
   if (processMetrics) collectDefaultMetrics({ register: registry });
-  return new PrometheusMetrics(registry);
+  return new PrometheusMetrics(registry, frontend);
 }
 
 class PrometheusMetrics implements Metrics {
   readonly #registry: Registry;
+  readonly #frontend: string;
   readonly #received;
   readonly #success;
   readonly #continued;
@@ -118,13 +123,17 @@ class PrometheusMetrics implements Metrics {
   readonly #httpRequests;
   readonly #httpSeconds;
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, frontend: string) {
     this.#registry = registry;
+    this.#frontend = frontend;
     const registers = [registry];
     const counter = (name: string, help: string, labelNames: string[] = []) =>
       new Counter({ name: `troupe:${name}`, help, labelNames, registers });
+    // `max`: every frontend knows these alike, from the engines' beats (merge-metrics.ts).
     const gauge = (name: string, help: string, labelNames: string[] = []) =>
-      new Gauge({ name: `troupe:${name}`, help, labelNames, registers });
+      new Gauge({ name: `troupe:${name}`, help, labelNames, aggregator: 'max', registers });
+    const engineCounter = (name: string, help: string) =>
+      new Counter({ name: `troupe:${name}`, help, labelNames: ['engine'], aggregator: 'max', registers });
     const histogram = (name: string, help: string, buckets: number[]) =>
       new Histogram({ name: `troupe:${name}`, help, buckets, registers });
 
@@ -152,7 +161,7 @@ class PrometheusMetrics implements Metrics {
       [gauge('prefix_cache_blocks', 'Blocks whose content is kept for later requests', ['engine']), (load) => load.numCachedBlocks],
       [gauge('queued_prefill_tokens', 'Prompt tokens not yet computed', ['engine']), (load) => load.queuedPrefillTokens],
     ];
-    for (const [name, help] of Object.entries(ENGINE_COUNTERS)) this.#engineCounters.set(name, counter(name, help, ['engine']));
+    for (const [name, help] of Object.entries(ENGINE_COUNTERS)) this.#engineCounters.set(name, engineCounter(name, help));
 
     this.#paused = gauge('paused', 'Whether an operator paused the server, 0 or 1');
     this.#paused.set(0);
@@ -174,8 +183,9 @@ class PrometheusMetrics implements Metrics {
     return this.#registry.contentType;
   }
 
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  async text(others: readonly FrontendSnapshot[] = []): Promise<string> {
+    if (others.length === 0) return this.#registry.metrics();
+    return mergeMetrics([{ frontend: this.#frontend, json: await this.snapshot() }, ...others]);
   }
 
   async snapshot(): Promise<string> {

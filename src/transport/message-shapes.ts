@@ -67,6 +67,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     peerId: isString,
     acks: arrayOf(record({ engineId: isString, engineEpoch: isEpoch, frameSeq: isNumber })),
     pause: optional(isPauseMark),
+    numOpen: optional(isNumber),
   },
   drain: {},
 };
@@ -92,16 +93,18 @@ export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
     counters: isRecord,
     frameSeqs: arrayOf(record({ frontendId: isString, frontendEpoch: isEpoch, frameSeq: isNumber })),
     pause: optional(isPauseMark),
+    pauseRevision: optional(isNumber),
   },
 };
 
 export const OPERATOR_REQUEST_SHAPES: Readonly<Record<OperatorRequest['type'], Shape>> = {
   abortRequests: { ids: orNull(arrayOf(isString)) },
   pauseRequest: { mark: isPauseMark },
+  metricsRequest: {},
 };
 
 export const OPERATOR_REPLY_SHAPES: Readonly<Record<'operatorReply', Shape>> = {
-  operatorReply: { found: arrayOf(isString), aborted: arrayOf(isString) },
+  operatorReply: { found: arrayOf(isString), aborted: arrayOf(isString), metrics: optional(isString) },
 };
 
 export const REPLY_SHAPES: Readonly<Record<'ack' | 'nack', Shape>> = {

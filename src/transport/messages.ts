@@ -77,6 +77,8 @@ export interface FrontendBeat {
   readonly acks: readonly { readonly engineId: string; readonly engineEpoch: Epoch; readonly frameSeq: number }[];
   /** Absent = never paused, as far as it knows. */
   readonly pause?: PauseMark;
+  /** Generations that its HTTP edge is answering; absent = 0. */
+  readonly numOpen?: number;
 }
 
 /** Whether the server is paused, as one operator's word of many: the greater `revision` holds, then the greater `origin`. */
@@ -164,6 +166,8 @@ export interface EngineBeat {
   readonly frameSeqs: readonly { readonly frontendId: string; readonly frontendEpoch: Epoch; readonly frameSeq: number }[];
   /** What it knows of a pause, so that a frontend that starts again learns it. */
   readonly pause?: PauseMark;
+  /** Of the last pause that has taken effect in its rank. */
+  readonly pauseRevision?: number;
 }
 
 /** Frontend → each other frontend, by request/reply; the answer is an OperatorReply. `ids` null = all. Lost: the operator's call fails, and is made again. */
@@ -181,14 +185,21 @@ export interface PauseRequest {
   readonly mark: PauseMark;
 }
 
-/** Answers AbortRequests and PauseRequest. */
+/** Frontend → each other frontend, by request/reply: what have you measured? Lost: the scrape goes without it. */
+export interface MetricsRequest {
+  readonly type: 'metricsRequest';
+}
+
+/** Answers an OperatorRequest. */
 export interface OperatorReply {
   readonly type: 'operatorReply';
   /** Given ids that were known here; what they meant stands in `aborted`. */
   readonly found: readonly string[];
   readonly aborted: readonly string[];
+  /** JSON; answers MetricsRequest. */
+  readonly metrics?: string;
 }
 
 export type ToFrontend = EngineBeat;
 /** What one frontend asks of another, for an operator. */
-export type OperatorRequest = AbortRequests | PauseRequest;
+export type OperatorRequest = AbortRequests | PauseRequest | MetricsRequest;

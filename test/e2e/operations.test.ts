@@ -133,3 +133,22 @@ test('a frontend that is started again learns of the pause, and a request that c
   await control(server, '/v1/resume');
   assert.equal((await waiting).finishReason, 'length');
 });
+
+test('whichever frontend is scraped, the metrics are those of all', async (t: TestContext) => {
+  const server = await twoFrontends(t);
+  const body = JSON.stringify({ ...long, max_tokens: 1 });
+  const ask = () => fetch(`${server.url}/v1/chat/completions`, { method: 'POST', body, headers: { connection: 'close' } });
+  for (const reply of await Promise.all(Array.from({ length: 12 }, ask))) assert.equal(reply.status, 200, await reply.text());
+  const scrapes = Array.from({ length: 8 }, async () =>
+    (await fetch(`${server.url}/metrics`, { headers: { connection: 'close' } })).text(),
+  );
+  for (const text of await Promise.all(scrapes)) {
+    const values = text.split('\n').flatMap((line) => /^http_requests_total\{.*chat\/completions.*\} (\d+)$/.exec(line)?.[1] ?? []);
+    assert.equal(
+      values.reduce((sum, value) => sum + Number(value), 0),
+      12,
+      text,
+    );
+    assert.equal(text.match(/^troupe:num_requests_running\{/gm)?.length, 1);
+  }
+});

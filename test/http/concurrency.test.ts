@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { GenerateRequest } from '../../src/core/generation.ts';
+import { OpenGenerations } from '../../src/core/open-generations.ts';
 import type { ConcurrencyLimit } from '../../src/http/concurrency-gate.ts';
-import { ConcurrencyGate, shareOf } from '../../src/http/concurrency-gate.ts';
+import { ConcurrencyGate } from '../../src/http/concurrency-gate.ts';
 import { CHAT, COMPLETIONS, call, callOpen, HELLO, testApi } from '../support/api-client.ts';
 import { sayHello } from '../support/fake-generator.ts';
 import { aborted, RawConnection, settled, startHttpServer, until } from '../support/http-server.ts';
@@ -10,7 +11,6 @@ import { VirtualClock } from '../support/virtual-clock.ts';
 
 const limit = (maxConcurrency: number, maxWaitingMs = 0): ConcurrencyLimit => ({
   maxConcurrency,
-  numPlaces: maxConcurrency,
   maxWaitingMs,
 });
 const body = { messages: HELLO };
@@ -131,10 +131,15 @@ describe('with a waiting time', () => {
   });
 });
 
-it('workers share the limit', () => {
-  const shares = (max: number, workers: number) => Array.from({ length: workers }, (_, i) => shareOf(max, i, workers));
-  assert.deepEqual(shares(5, 1), [5]);
-  assert.deepEqual(shares(5, 2), [3, 2]);
-  assert.deepEqual(shares(512, 4), [128, 128, 128, 128]);
-  assert.deepEqual(shares(2, 3), [1, 1, 1]);
+it('what other frontends answer counts too, and its end admits who waits here', async () => {
+  const never = new AbortController().signal;
+  const open = new OpenGenerations();
+  const gate = new ConcurrencyGate(limit(3, 2000), new VirtualClock(), open);
+  open.setElsewhere(2);
+  await gate.enter(never);
+  const waiting = [gate.enter(never), gate.enter(never)];
+  assert.equal(open.total, 3);
+  open.setElsewhere(0);
+  await Promise.all(waiting);
+  assert.equal(open.total, 3);
 });

@@ -1,5 +1,5 @@
 /** The ports beside the generator, as far as tests of other endpoints need them: no tokenizer, no model, one pause. */
-import type { AbortResult, EngineFacts, Operations, PauseMode, PauseState } from '../../src/core/operations.ts';
+import type { AbortResult, EngineFacts, FrontendSnapshot, Operations, PauseMode, PauseState } from '../../src/core/operations.ts';
 import type { Pooled, Pooler, PoolingRequest } from '../../src/core/pooling.ts';
 import type { TextTools } from '../../src/core/text-tools.ts';
 
@@ -51,6 +51,10 @@ export class FakeOperations implements Operations {
 
   pauseState(): PauseState {
     return this.state;
+  }
+
+  async peerMetrics(): Promise<FrontendSnapshot[]> {
+    return [];
   }
 
   engines(): readonly EngineFacts[] {
