@@ -1,27 +1,30 @@
 /** What the output of a request must match, as the engine gets it: an XGrammar structural tag as JSON text. */
 import type { GenerateRequest } from '../core/generation.ts';
-import { afterThinking } from '../text/tools/after-thinking.ts';
-import { type Format, toolConstraint } from '../text/tools/tool-constraint.ts';
+import { constraintFormat } from '../text/constraint/constraint-format.ts';
+import { afterPossibleThinking, afterThinking } from '../text/tools/after-thinking.ts';
+import { toolConstraint } from '../text/tools/tool-constraint.ts';
 import type { ToolDialect } from '../text/tools/tool-parser.ts';
+
+/** Whether the output begins inside the reasoning (`open`), or the model may begin it (`possible`). */
+export type ThinkingStart = 'open' | 'possible' | 'none';
 
 export interface OutputConstraintOptions {
   /** Null = the model's calls cannot be read. */
   readonly dialect: ToolDialect | null;
   readonly templateSource: string;
-  /** The output begins inside the reasoning. */
-  readonly isThinking: boolean;
-  /** What the request asks of a reply that calls nothing. */
-  readonly answer?: Format | null;
-  /** The format of JSON that matches a schema. @throws TroupeError naming `param` where the schema cannot be enforced. */
-  readonly schemaFormat?: (schema: unknown, param: string) => Format;
+  readonly thinking: () => ThinkingStart;
 }
 
 /** @returns null when anything may be said. @throws TroupeError invalid_request for what cannot be enforced. */
-export function outputConstraint({ tools }: GenerateRequest, options: OutputConstraintOptions): string | null {
-  const { dialect, templateSource, isThinking, answer = null, schemaFormat = plainSchema } = options;
+export function outputConstraint(
+  { tools, constraint }: GenerateRequest,
+  { dialect, templateSource, thinking }: OutputConstraintOptions,
+): string | null {
+  const answer = constraint ? constraintFormat(constraint) : null;
+  const schemaFormat = (schema: unknown, param: string) => constraintFormat({ type: 'json_schema', schema, param });
   const format = tools ? toolConstraint({ tools, dialect, templateSource, schemaFormat, answer }) : answer;
   if (format === null) return null;
-  return JSON.stringify({ type: 'structural_tag', format: isThinking ? afterThinking(format) : format });
+  const start = thinking();
+  const whole = start === 'open' ? afterThinking(format) : start === 'possible' ? afterPossibleThinking(format) : format;
+  return JSON.stringify({ type: 'structural_tag', format: whole });
 }
-
-const plainSchema = (schema: unknown): Format => ({ type: 'json_schema', json_schema: schema });

@@ -15,6 +15,7 @@ import { outputConstraint } from './output-constraint.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
 import { endOfText, keptPromptTokens } from './prompt-length.ts';
 import { thinkingLimits } from './thinking-limits.ts';
+import { thinkingStart } from './thinking-start.ts';
 
 /** The model's text side and its limits; loaded once, shared by all requests. */
 export interface ModelText {
@@ -83,7 +84,7 @@ export async function prepareRequest(
   const promptText = () =>
     rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
   const parsers = parsersOf(request, promptText, model);
-  const constraint = constraintOf(request, parsers, model);
+  const constraint = constraintOf(request, parsers, model, templates);
   const thinking = thinkingOf(request, promptText, constraint !== null || request.constraint !== undefined, model);
   const params = { ...toSamplingParams(request, model, promptIds.length), constraint, thinking };
   checkPromptLogprobs(params, promptIds.length, model);
@@ -189,10 +190,16 @@ function defined<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-function constraintOf(request: GenerateRequest, { reasoning }: RequestParsers, model: ModelText): string | null {
+function constraintOf(
+  request: GenerateRequest,
+  { reasoning }: RequestParsers,
+  model: ModelText,
+  templates: RequestTemplates,
+): string | null {
   const { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) } = model;
-  const isThinking = reasoning?.newParser(reasoning.renderedPrompt).isReasoning === true;
-  return outputConstraint(request, { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', isThinking });
+  const thinking = () =>
+    reasoning ? thinkingStart(request.prompt, reasoning, (prompt) => renderPrompt(prompt, model, templates)) : 'none';
+  return outputConstraint(request, { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', thinking });
 }
 
 function thinkingOf(

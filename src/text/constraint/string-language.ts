@@ -1,0 +1,231 @@
+/** Texts that fit lengths and patterns, as grammar: in JSON quotes with JSON's escapes, or as they are. */
+import { type Automaton, accepts, automatonOf, bothOf, differenceOf, isEmpty } from './automaton.ts';
+import { ANY_CHAR, type CharSet, chars, complement, contains, intersection } from './char-set.ts';
+import { ConstraintError } from './constraint-error.ts';
+import { asciiClass, beyondAscii, type EbnfWriter, literal, oneOf } from './ebnf.ts';
+import { lengthsOf, type RegexNode, repeat, set } from './regex-node.ts';
+
+export interface StringShape {
+  /** In Unicode characters. */
+  readonly minLength: number;
+  readonly maxLength: number | null;
+  /** All of these match the whole text … */
+  readonly every: readonly RegexNode[];
+  /** … and none of these does. */
+  readonly none: readonly RegexNode[];
+}
+
+export const ANY_STRING: StringShape = { minLength: 0, maxLength: null, every: [], none: [] };
+
+/** Characters are counted in blocks: a rule per character would cost the compiler seconds. */
+const BLOCK = 64;
+const MAX_COUNTED = 100_000;
+const MAX_LENGTH_BESIDE_PATTERN = 1_000;
+const MAX_GRAMMAR_STATES = 300;
+
+const QUOTED = chars('"\\');
+const CONTROLS: CharSet = [[0, 0x1f]];
+const ESCAPES: readonly (readonly [char: string, escape: string])[] = [
+  ['"', '"'],
+  ['\\', '\\'],
+  ['\b', 'b'],
+  ['\f', 'f'],
+  ['\n', 'n'],
+  ['\r', 'r'],
+  ['\t', 't'],
+];
+/** Stand for themselves in a JSON string. */
+const PLAIN = intersection(complement(QUOTED), complement(CONTROLS));
+/** What a string with a pattern may hold: everything but control characters that JSON has no short escape for. */
+const WRITABLE: CharSet = intersection(
+  ANY_CHAR,
+  complement([
+    [0, 7],
+    [11, 11],
+    [14, 31],
+  ]),
+);
+
+/** A JSON string, both quotes included: an expression. @throws ConstraintError when it would be too large. */
+export function jsonString(shape: StringShape, writer: EbnfWriter): string {
+  const { every, none, minLength, maxLength } = shape;
+  if (every.length === 0 && none.length === 0) return plainJsonString(minLength, maxLength, writer);
+  const isFree = none.length === 0 && every.length === 1 && minLength === 0 && maxLength === null;
+  const direct = isFree ? directly(every[0]!, PLAIN, writer) : null;
+  if (direct !== null) return `"\\"" ${direct} "\\""`;
+  return `"\\"" ${automatonRules(restricted(languageOfShape(shape)), writer, jsonEdges, '"\\""')}`;
+}
+
+/** A text as it is (guided_regex): an expression. */
+export function plainText(every: readonly RegexNode[], none: readonly RegexNode[], writer: EbnfWriter): string {
+  const only = every.length === 1 && none.length === 0 ? directly(every[0]!, ANY_CHAR, writer) : null;
+  if (only !== null) return only;
+  const language = languageOfShape({ ...ANY_STRING, every, none });
+  if (isEmpty(language)) throw new ConstraintError('No text matches the pattern');
+  return automatonRules(language, writer, plainEdges, '""');
+}
+
+/** Whether a string has this shape. */
+export function fitsString(value: string, shape: StringShape): boolean {
+  const length = Array.from(value).length;
+  if (length < shape.minLength || (shape.maxLength !== null && length > shape.maxLength)) return false;
+  return shape.every.every((node) => accepts(automatonOf(node), value)) && !shape.none.some((node) => accepts(automatonOf(node), value));
+}
+
+export function isImpossibleString(shape: StringShape): boolean {
+  if (shape.maxLength !== null && shape.minLength > shape.maxLength) return true;
+  if (shape.every.length === 0 && shape.none.length === 0) return false;
+  return isEmpty(restricted(languageOfShape(shape)));
+}
+
+/** The texts of a shape as one automaton; lengths that the patterns imply cost nothing. */
+export function languageOfShape({ every, none, minLength, maxLength }: StringShape): Automaton {
+  const lengths = every.map(lengthsOf);
+  const isLongEnough = lengths.some(({ min }) => min >= minLength);
+  const isShortEnough = maxLength === null || lengths.some(({ max }) => max !== null && max <= maxLength);
+  const parts = [...every];
+  if (!isLongEnough || !isShortEnough || every.length === 0) {
+    const max = isShortEnough ? null : maxLength;
+    if (Math.max(max ?? 0, minLength) > MAX_LENGTH_BESIDE_PATTERN) {
+      throw new ConstraintError(`A length above ${MAX_LENGTH_BESIDE_PATTERN} beside a pattern or format is not supported`);
+    }
+    parts.push(repeat(set(ANY_CHAR), minLength, max));
+  }
+  return none.reduce((language, node) => differenceOf(language, automatonOf(node)), parts.map(automatonOf).reduce(bothOf));
+}
+
+/** Without the characters that no JSON string of ours holds. */
+const restricted = (language: Automaton): Automaton => bothOf(language, automatonOf(repeat(set(WRITABLE), 0, null)));
+
+/**
+ * One rule per state. Each ends with the closing text inside: rules that end one after another would cost the matcher time that grows
+ * with the length of the text.
+ */
+function automatonRules({ states }: Automaton, writer: EbnfWriter, edgesOf: EdgesOf, end: string): string {
+  if (states.length > MAX_GRAMMAR_STATES) {
+    throw new ConstraintError(
+      `A pattern or its combination with lengths takes ${states.length} states, more than ${MAX_GRAMMAR_STATES}: shorter repeats would help`,
+    );
+  }
+  const names = states.map(() => writer.newName('text'));
+  states.forEach(({ isAccepting, edges }, index) => {
+    const targets = new Map<number, [number, number][]>();
+    for (const [first, last, target] of edges) {
+      const known = targets.get(target);
+      if (known) known.push([first, last]);
+      else targets.set(target, [[first, last]]);
+    }
+    const choices = [...targets].flatMap(([target, ranges]) => edgesOf(ranges, names[target]!, writer));
+    if (isAccepting) choices.push(end);
+    writer.define(names[index]!, choices.join(' | '));
+  });
+  return names[0]!;
+}
+
+type EdgesOf = (chars: CharSet, target: string, writer: EbnfWriter) => readonly string[];
+
+const plainEdges: EdgesOf = (chars, target, writer) =>
+  [asciiClass(chars), beyondAscii(chars, writer)].filter((part) => part !== null).map((part) => `${part} ${target}`);
+
+const jsonEdges: EdgesOf = (chars, target, writer) => {
+  const escapes = ESCAPES.filter(([char]) => contains(chars, char.charCodeAt(0))).map(([, sign]) => sign);
+  return [
+    ...plainEdges(intersection(chars, PLAIN), target, writer),
+    ...(escapes.length > 0 ? [`"\\\\" ${classOf(escapes)} ${target}`] : []),
+  ];
+};
+
+const classOf = (characters: readonly string[]): string =>
+  `[${characters.map((char) => (char === '"' ? '\\"' : char === '\\' ? '\\\\' : char)).join('')}]`;
+
+/** A character of a JSON string and what follows it. Escapes that name a character by its number are left to free strings. */
+const charThen = (target: string, writer: EbnfWriter): string => jsonEdges(WRITABLE, target, writer).join(' | ');
+
+function plainJsonString(minLength: number, maxLength: number | null, writer: EbnfWriter): string {
+  if (Math.max(minLength, maxLength ?? 0) > MAX_COUNTED) throw new ConstraintError(`String lengths above ${MAX_COUNTED} are not supported`);
+  const rest = maxLength === null ? freeRest(writer) : atMost(maxLength - minLength, writer);
+  return `"\\"" ${exactly(minLength, rest, writer)}`;
+}
+
+/** So many characters and then `rest`, which ends with the closing quote. */
+function exactly(numChars: number, rest: string, writer: EbnfWriter): string {
+  const numBlocks = Math.floor(numChars / BLOCK);
+  for (let left = 0; left < numChars % BLOCK; left++) rest = writer.rule('chars', charThen(rest, writer));
+  if (numBlocks === 0) return rest;
+  return `${block(writer)}${numBlocks > 1 ? `{${numBlocks}}` : ''} ${rest}`;
+}
+
+/** Up to so many characters and the closing quote: whole blocks, then less than one. */
+function atMost(numChars: number, writer: EbnfWriter): string {
+  const few = [writer.rule('chars', '"\\""')];
+  for (let count = 1; count < Math.min(numChars + 1, BLOCK); count++) {
+    few.push(writer.rule('chars', `${charThen(few[count - 1]!, writer)} | "\\""`));
+  }
+  let rest = few[numChars % BLOCK]!;
+  for (let blocks = 0; blocks < Math.floor(numChars / BLOCK); blocks++)
+    rest = writer.rule('chars', `${block(writer)} ${rest} | ${few.at(-1)}`);
+  return rest;
+}
+
+/** Exactly BLOCK characters. */
+function block(writer: EbnfWriter): string {
+  let rest = '""';
+  for (let count = 0; count < BLOCK; count++) rest = writer.rule('block', charThen(rest, writer));
+  return rest;
+}
+
+/** Any characters up to the closing quote. Surrogates are escaped in pairs only: half a pair is no character. */
+function freeRest(writer: EbnfWriter): string {
+  const hex = '[0-9a-fA-F]';
+  const name = 'string_rest';
+  if (writer.has(name)) return name;
+  const unit = [
+    `[0-9a-cA-CefEF] ${hex} ${hex} ${hex} ${name}`,
+    `[dD] [0-7] ${hex} ${hex} ${name}`,
+    `[dD] [89abAB] ${hex} ${hex} "\\\\u" [dD] [c-fC-F] ${hex} ${hex} ${name}`,
+  ].join(' | ');
+  writer.define('string_escape', `["\\\\/bfnrt] ${name} | "u" string_unit`);
+  writer.define('string_unit', unit);
+  writer.define(name, [...plainEdges(PLAIN, name, writer), '"\\\\" string_escape', '"\\""'].join(' | '));
+  return name;
+}
+
+/** Groups that are repeated more often than this are told by states: the matcher's time would grow with the text. */
+const MAX_GROUP_REPEAT = 4;
+
+/** Trees that are cheap as they stand: repeats of ASCII characters, and groups repeated a few times. Null for others. */
+function directly(node: RegexNode, allowed: CharSet, writer: EbnfWriter): string | null {
+  switch (node.type) {
+    case 'set':
+      return node.set.length === 0 || intersection(node.set, complement(allowed)).length > 0 ? null : oneOf(node.set, writer);
+    case 'concat': {
+      const items = node.items.map((item) => directly(item, allowed, writer));
+      return items.includes(null) ? null : items.length === 0 ? '""' : items.join(' ');
+    }
+    case 'alt': {
+      const items = node.items.map((item) => directly(item, allowed, writer));
+      return items.includes(null) || items.length === 0 ? null : `(${items.join(' | ')})`;
+    }
+    case 'repeat': {
+      const item = directly(node.item, allowed, writer);
+      const isCheap = isAsciiSet(node.item) || (node.max !== null && node.max <= MAX_GROUP_REPEAT);
+      if (item === null || !isCheap) return null;
+      if (node.max === null) return node.min === 0 ? `${item}*` : node.min === 1 ? `${item}+` : `${item}{${node.min},}`;
+      return `(${item}){${node.min},${node.max}}`;
+    }
+    default:
+      return node satisfies never;
+  }
+}
+
+const isAsciiSet = (node: RegexNode): boolean => node.type === 'set' && node.set.every(([, last]) => last < 0x80);
+
+/** A number or another text without quotes, as an expression. */
+export function bareText(node: RegexNode, writer: EbnfWriter): string {
+  const direct = directly(node, ANY_CHAR, writer);
+  return direct === null ? automatonText(automatonOf(node), writer) : writer.rule('bare', direct);
+}
+
+export const automatonText = (automaton: Automaton, writer: EbnfWriter): string => automatonRules(automaton, writer, plainEdges, '""');
+
+export const jsonLiteral = (value: string): string => literal(JSON.stringify(value));
