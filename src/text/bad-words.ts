@@ -2,14 +2,20 @@
 import type { Tokenizer } from './tokenizer.ts';
 
 /**
- * vLLM's rule: a word is banned as it stands and, where a space before it makes a different first token of a sequence just as long, also
- * as the beginning of a word inside a text. Leading spaces of the word do not count; an empty word bans nothing.
+ * A word is banned as it stands and with a space before it, as the beginning of a word inside a text: FastDeploy's rule. (vLLM leaves
+ * out the second where it has another number of tokens, and then the word still comes.) Leading spaces of the word do not count; an
+ * empty word bans nothing.
  */
 export function badWordIds(tokenizer: Pick<Tokenizer, 'encode'>, words: readonly string[]): number[][] {
   return words.flatMap((word) => {
     const bare = tokenizer.encode(word.trimStart());
     if (bare.length === 0) return [];
     const spaced = tokenizer.encode(` ${word.trimStart()}`);
-    return spaced[0] !== bare[0] && spaced.length === bare.length ? [bare, spaced] : [bare];
+    return endsWith(spaced, bare) ? [bare] : [bare, spaced];
   });
+}
+
+/** Whether the space is a token of its own, or none: then the bare word covers both. */
+function endsWith(ids: readonly number[], end: readonly number[]): boolean {
+  return end.every((id, i) => ids[ids.length - end.length + i] === id);
 }
