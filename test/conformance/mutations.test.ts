@@ -10,7 +10,7 @@ const NUM_REQUESTS = 10_000;
 const NUM_CONNECTIONS = 16;
 
 // A short context bounds what a body without max_tokens may ask for.
-const server = new Server(['--max-model-len', '160', '--log-level', 'error']);
+const server = new Server(['--max-model-len', '160']);
 before(async () => {
   await server.ready();
 });

@@ -91,7 +91,7 @@ export function mutated(body: Json, extraFields: readonly string[], random: Rand
 function change(body: Json, extraFields: readonly string[], random: Random): Json {
   const places = placesOf(body);
   const place = pick(places, random);
-  if (!place || random.below(50) === 0) return pick(HOSTILE, random);
+  if (!place || random.below(50) === 0) return hostile(random);
   const { container, key } = place;
   const holder = container as Record<PropertyKey, Json>;
   switch (random.below(6)) {
@@ -103,16 +103,19 @@ function change(body: Json, extraFields: readonly string[], random: Random): Jso
       holder[key] = [holder[key], holder[key]];
       break;
     case 2:
-      (body as Record<string, Json>)[pick(extraFields, random)!] = pick(HOSTILE, random);
+      (body as Record<string, Json>)[pick(extraFields, random)!] = hostile(random);
       break;
     case 3:
       holder[pick(Object.keys(holder), random) ?? key] = holder[key];
       break;
     default:
-      holder[key] = pick(HOSTILE, random);
+      holder[key] = hostile(random);
   }
   return body;
 }
+
+/** A copy of its own, since it may be changed further. */
+const hostile = (random: Random): Json => structuredClone(pick(HOSTILE, random));
 
 function placesOf(value: Json): { container: object; key: string }[] {
   if (typeof value !== 'object' || value === null) return [];
