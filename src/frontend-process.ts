@@ -1,6 +1,8 @@
 /** A frontend's process: HTTP, tokenizer, templates, journal, routing. It listens before any engine serves. */
 import { randomBytes } from 'node:crypto';
 import type { ChildLink } from './actors/child-main.ts';
+import { ConstraintFormats } from './actors/constraint-formats.ts';
+import { ConstraintThread } from './actors/constraint-thread.ts';
 import type { EarlyStopOptions } from './actors/early-stop.ts';
 import { createFrontend } from './actors/frontend.ts';
 import { LongTextEncoder } from './actors/long-text-encoder.ts';
@@ -41,11 +43,13 @@ export async function runFrontend(
   const { generation, config: model } = inspectCheckpoint(plan.modelDir);
   const { eosTokenIds, ...defaults } = generation;
   const longTexts = new LongTextEncoder(plan.modelDir);
+  const constraints = new ConstraintThread();
   const tokenizer = Tokenizer.load(plan.modelDir);
   const chatTemplate =
     config.chatTemplate === null ? ChatTemplate.load(plan.modelDir) : ChatTemplate.ofServer(config.chatTemplate, plan.modelDir);
   const text = {
     longTexts,
+    formats: new ConstraintFormats(constraints),
     tokenizer,
     chatTemplate,
     parsers: await loadParsers(config, modelTraits(tokenizer, chatTemplate, model.family), log),

@@ -1,8 +1,7 @@
 /** What the output of a request must match, as the engine gets it: an XGrammar structural tag as JSON text. */
-import type { GenerateRequest } from '../core/generation.ts';
-import { constraintFormat } from '../text/constraint/constraint-format.ts';
+import type { ConstraintSpec, GenerateRequest } from '../core/generation.ts';
 import { afterPossibleThinking, afterThinking } from '../text/tools/after-thinking.ts';
-import { toolConstraint } from '../text/tools/tool-constraint.ts';
+import { type Format, toolConstraint } from '../text/tools/tool-constraint.ts';
 import type { ToolDialect } from '../text/tools/tool-parser.ts';
 
 /** Whether the output begins inside the reasoning (`open`), or the model may begin it (`possible`). */
@@ -13,15 +12,17 @@ export interface OutputConstraintOptions {
   readonly dialect: ToolDialect | null;
   readonly templateSource: string;
   readonly thinking: () => ThinkingStart;
+  /** @throws TroupeError naming the spec's `param` where it cannot be enforced. */
+  readonly formatOf: (spec: ConstraintSpec) => Format;
 }
 
 /** @returns null when anything may be said. @throws TroupeError invalid_request for what cannot be enforced. */
 export function outputConstraint(
   { tools, constraint }: GenerateRequest,
-  { dialect, templateSource, thinking }: OutputConstraintOptions,
+  { dialect, templateSource, thinking, formatOf }: OutputConstraintOptions,
 ): string | null {
-  const answer = constraint ? constraintFormat(constraint) : null;
-  const schemaFormat = (schema: unknown, param: string) => constraintFormat({ type: 'json_schema', schema, param });
+  const answer = constraint ? formatOf(constraint) : null;
+  const schemaFormat = (schema: unknown, param: string) => formatOf({ type: 'json_schema', schema, param });
   const format = tools ? toolConstraint({ tools, dialect, templateSource, schemaFormat, answer }) : answer;
   if (format === null) return null;
   const start = thinking();

@@ -10,6 +10,7 @@ import type { ReasoningParserFactory } from '../text/reasoning/reasoning-parser.
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { renderCalls } from '../text/tools/history.ts';
 import type { ToolParser } from '../text/tools/tool-parser.ts';
+import { ConstraintFormats } from './constraint-formats.ts';
 import type { EarlyStopOptions } from './early-stop.ts';
 import { outputConstraint } from './output-constraint.ts';
 import { type EncodePrompt, PromptEncoder } from './prompt-encoder.ts';
@@ -37,6 +38,8 @@ export interface ModelText {
   readonly earlyStop?: EarlyStopOptions | undefined;
   /** Encodes long texts beside the event loop; absent = they are encoded like all others. */
   readonly longTexts?: { readonly encode: EncodePrompt };
+  /** Makes what outputs must match beside the event loop where that takes long; absent = all of it is made here. */
+  readonly formats?: ConstraintFormats;
   /** For reasoning and tool calls; absent = chosen by the model. */
   readonly parsers?: ModelParsers;
 }
@@ -84,7 +87,7 @@ export async function prepareRequest(
   const promptText = () =>
     rendered.type === 'tokens' || isCut ? model.tokenizer.decode(promptIds) : rendered.text + model.tokenizer.decode(continuationIds);
   const parsers = parsersOf(request, promptText, model);
-  const constraint = constraintOf(request, parsers, model, templates);
+  const constraint = request.tools || request.constraint ? await constraintOf(request, parsers, model, { templates, signal }) : null;
   const thinking = thinkingOf(request, promptText, constraint !== null || request.constraint !== undefined, model);
   const params = { ...toSamplingParams(request, model, promptIds.length), constraint, thinking };
   checkPromptLogprobs(params, promptIds.length, model);
@@ -194,12 +197,18 @@ function constraintOf(
   request: GenerateRequest,
   { reasoning }: RequestParsers,
   model: ModelText,
-  templates: RequestTemplates,
-): string | null {
-  const { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) } = model;
+  { templates, signal }: { readonly templates: RequestTemplates; readonly signal: AbortSignal | undefined },
+): Promise<string | null> {
+  const {
+    tokenizer,
+    chatTemplate,
+    parsers = modelParsers(modelTraits(tokenizer, chatTemplate)),
+    formats = new ConstraintFormats(null),
+  } = model;
   const thinking = () =>
     reasoning ? thinkingStart(request.prompt, reasoning, (prompt) => renderPrompt(prompt, model, templates)) : 'none';
-  return outputConstraint(request, { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', thinking });
+  const options = { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', thinking };
+  return formats.with((formatOf) => outputConstraint(request, { ...options, formatOf }), signal);
 }
 
 function thinkingOf(

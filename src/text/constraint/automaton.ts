@@ -5,6 +5,7 @@
 import { type CharSet, charSet } from './char-set.ts';
 import { ConstraintError } from './constraint-error.ts';
 import type { RegexNode } from './regex-node.ts';
+import { spend } from './work-limit.ts';
 
 type Edge = readonly [first: number, last: number, target: number];
 
@@ -19,14 +20,19 @@ export interface Automaton {
 
 const MAX_NFA_NODES = 20_000;
 const MAX_STATES = 1_000;
-const MAX_WORK = 200_000;
 
 /** @throws ConstraintError when it would have too many states. */
 export function automatonOf(node: RegexNode): Automaton {
+  const made = known.get(node);
+  if (made) return made;
   const nfa = new Nfa();
   const end = nfa.add(node, 0);
-  return determinised(nfa, end);
+  const automaton = determinised(nfa, end);
+  known.set(node, automaton);
+  return automaton;
 }
+
+const known = new WeakMap<RegexNode, Automaton>();
 
 /** Texts that `a` and `b` both accept. */
 export const bothOf = (a: Automaton, b: Automaton): Automaton => product(a, b, (x, y) => x && y, true);
@@ -103,6 +109,7 @@ class Nfa {
   }
 
   #node(): number {
+    spend(1);
     if (this.free.length >= MAX_NFA_NODES) throw tooLarge();
     this.edges.push([]);
     return this.free.push([]) - 1;
@@ -110,11 +117,6 @@ class Nfa {
 }
 
 function determinised(nfa: Nfa, end: number): Automaton {
-  let work = 0;
-  const spend = (amount: number): void => {
-    work += amount;
-    if (work > MAX_WORK) throw tooLarge();
-  };
   const reach = (nodes: Iterable<number>): number[] => {
     const seen = new Set(nodes);
     for (const node of seen) for (const next of nfa.free[node]!) seen.add(next);
@@ -188,6 +190,7 @@ function explored(
   const states: { isAccepting: boolean; edges: Edge[] }[] = [];
   for (let at = 0; at < found.length; at++) {
     if (found.length > MAX_STATES) throw tooLarge();
+    spend(4);
     const edges: Edge[] = [];
     for (const [first, last, target] of edgesOf(found[at]!)) {
       const key = keyOf(target);
@@ -198,6 +201,7 @@ function explored(
       }
       edges.push([first, last, id]);
     }
+    spend(edges.length);
     states.push({ isAccepting: isAccepting(found[at]!), edges });
   }
   return minimised(trimmed(states));
@@ -238,6 +242,7 @@ function minimised(automaton: Automaton): Automaton {
   let groups: number[] = states.map(({ isAccepting }) => (isAccepting ? 1 : 0));
   for (let numGroups = 0; ; ) {
     const names = new Map<string, number>();
+    spend(2 * states.length);
     const next = states.map(({ edges }, index) => {
       const signature = `${groups[index]}|${joined(edges.map(([first, last, target]) => [first, last, groups[target]!]))
         .map((edge) => edge.join())

@@ -7,12 +7,18 @@ import type { ConstraintSpec } from '../../core/generation.ts';
 import { ConstraintError } from './constraint-error.ts';
 import { literal } from './ebnf.ts';
 import { ebnfFormat, type Format, formatOfTag, grammarFormat, regexFormat, schemaFormat } from './structural-tag.ts';
+import { LARGE_WORK, WorkLimitError, withWorkLimit } from './work-limit.ts';
 
-/** As a node of a structural tag. @throws TroupeError invalid_request with the request's field as `param`. */
-export function constraintFormat(spec: ConstraintSpec): Format {
+/**
+ * As a node of a structural tag.
+ * @param maxWork steps that this may take (work-limit.ts): a second's worth unless said otherwise.
+ * @throws TroupeError invalid_request with the request's field as `param`; WorkLimitError when less than a second's worth was too little.
+ */
+export function constraintFormat(spec: ConstraintSpec, maxWork = LARGE_WORK): Format {
   try {
-    return formatOf(spec);
+    return withWorkLimit(maxWork, () => formatOf(spec));
   } catch (error) {
+    if (error instanceof WorkLimitError && maxWork < LARGE_WORK) throw error;
     if (error instanceof ConstraintError)
       throw new TroupeError('invalid_request', sentence(error.message), { param: spec.param, cause: error });
     throw error;

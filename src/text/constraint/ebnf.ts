@@ -2,6 +2,7 @@
 import { type CharSet, intersection } from './char-set.ts';
 import { ConstraintError } from './constraint-error.ts';
 import { utf8Sequences } from './utf8-ranges.ts';
+import { spend } from './work-limit.ts';
 
 /** Longest grammar in characters: the compiler takes seconds for more. */
 const MAX_GRAMMAR = 200_000;
@@ -23,6 +24,7 @@ export class EbnfWriter {
   }
 
   define(name: string, body: string): void {
+    spend(1 + body.length / 50);
     this.#size += name.length + body.length + 6;
     if (this.#size > MAX_GRAMMAR)
       throw new ConstraintError('The grammar of this request is too large: make its schema, choices or patterns smaller');

@@ -150,6 +150,8 @@ function byFirstDigit(
 }
 
 const MAX_REMAINDERS = 128;
+/** Of multiples: every digit costs a state for each remainder. */
+const MAX_MULTIPLE_DIGITS = 9;
 
 /**
  * The integers among `numbers` that `divisor` divides, without an exponent.
@@ -168,6 +170,6 @@ export function multiplesOf(divisor: number, numbers: RegexNode): Automaton {
   }));
   const start = { isAccepting: false, edges: [[45, 45, 1] as const, ...states[0]!.edges] };
   const remainders: Automaton = { states: [start, ...states] };
-  const zeros = alt(text('0'), concat(optional(text('-')), repeat(DIGIT, 1, MAX_DIGITS), text('0'.repeat(numZeros))));
+  const zeros = alt(text('0'), concat(optional(text('-')), repeat(DIGIT, 1, MAX_MULTIPLE_DIGITS), text('0'.repeat(numZeros))));
   return bothOf(bothOf(remainders, automatonOf(zeros)), automatonOf(numbers));
 }

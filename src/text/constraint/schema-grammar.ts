@@ -5,13 +5,13 @@
  * White space: nothing but at most one space behind `:` and `,`, so that no model can lose itself in it.
  */
 import { arrayBody, canBeArray } from './array-grammar.ts';
-import { automatonOf, differenceOf, isEmpty } from './automaton.ts';
+import { type Automaton, automatonOf, differenceOf, isEmpty } from './automaton.ts';
 import { ConstraintError } from './constraint-error.ts';
 import { type EbnfWriter, literal } from './ebnf.ts';
 import { COLON, COMMA, type Values } from './json-values.ts';
 import { multiplesOf, numberText } from './numbers.ts';
 import { canBeObject, objectBody } from './object-grammar.ts';
-import { alt, concat, lengthsOf, optional, repeat, text } from './regex-node.ts';
+import { alt, concat, lengthsOf, optional, type RegexNode, repeat, text } from './regex-node.ts';
 import { joinedSources, sourcesOf } from './schema-intersection.ts';
 import { checkSize } from './schema-keywords.ts';
 import { SchemaReader } from './schema-reader.ts';
@@ -130,7 +130,17 @@ function isImpossibleLeaf(shape: Shape): boolean {
 }
 
 /** Null when there is no such number. */
-function numbersOf(shape: Shape & { type: 'number' }) {
+function numbersOf(shape: Shape & { type: 'number' }): RegexNode | Automaton | null {
+  const made = numbers.get(shape);
+  if (made !== undefined) return made;
+  const found = foundNumbers(shape);
+  numbers.set(shape, found);
+  return found;
+}
+
+const numbers = new WeakMap<Shape, RegexNode | Automaton | null>();
+
+function foundNumbers(shape: Shape & { type: 'number' }): RegexNode | Automaton | null {
   const numbers = numberText(shape);
   if (lengthsOf(numbers).min === Number.POSITIVE_INFINITY) return null;
   if (shape.divisors.length === 0 && shape.excluded.length === 0) return numbers;

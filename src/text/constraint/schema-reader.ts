@@ -13,6 +13,7 @@ import { commonStrings, intersected, joinedSources } from './schema-intersection
 import { below, checkKeywords, isObject, KeywordReader, type SchemaObject } from './schema-keywords.ts';
 import { type ArrayShape, canonicalJson, type ObjectShape, type Shape, type Source, type Sources } from './schema-shape.ts';
 import { ANY_STRING, type StringShape } from './string-language.ts';
+import { spend } from './work-limit.ts';
 
 const MAX_ALTERNATIVES = 256;
 const MAX_SOURCES = 20_000;
@@ -70,6 +71,7 @@ export class SchemaReader {
     if (schema === false) return [];
     if (!isObject(schema)) throw new ConstraintError(`The schema at ${path} must be an object, true or false`);
     checkKeywords(schema, path);
+    spend(10);
     const read = new KeywordReader(schema, path);
     const parts: (readonly Shape[])[] = [this.#ownShapes(schema, path, read)];
     if (schema.$ref !== undefined) parts.push(this.#shapesOf(this.#target(read.string('$ref')!, path)));
@@ -85,6 +87,7 @@ export class SchemaReader {
   }
 
   #both(a: readonly Shape[], b: readonly Shape[], path: string): readonly Shape[] {
+    spend(a.length * b.length);
     const common = a.flatMap((x) => b.map((y) => intersected(x, y, (value, shape) => isMember(value, shape, this.isMember))));
     return this.#merged(
       common.filter((shape) => shape !== null),
@@ -275,17 +278,16 @@ export class SchemaReader {
       schema.type === undefined || schema.type === 'string' || (Array.isArray(schema.type) && schema.type.includes('string'));
     if (!isString) return shape;
     const parts: StringShape[] = [shape];
-    if (!isHint) parts.push({ ...ANY_STRING, ...this.#language(STRING_FORMATS[format]!, true) });
-    if (pattern !== null) parts.push({ ...ANY_STRING, ...this.#named(path, () => this.#language(pattern, false)) });
-    return parts.reduce(commonStrings);
+    if (!isHint) parts.push(formatShape(format));
+    if (pattern !== null) parts.push({ ...ANY_STRING, ...this.#named(path, () => this.#language(pattern)) });
+    return parts.length === 2 && isFree(shape) ? parts[1]! : parts.reduce(commonStrings);
   }
 
-  #language(pattern: string, isWhole: boolean): Language {
-    const key = `${isWhole} ${pattern}`;
-    const known = this.#languages.get(key);
+  #language(pattern: string): Language {
+    const known = this.#languages.get(pattern);
     if (known) return known;
-    const language = languageOf(pattern, { isWhole });
-    this.#languages.set(key, language);
+    const language = languageOf(pattern, { isWhole: false });
+    this.#languages.set(pattern, language);
     return language;
   }
 
@@ -329,7 +331,7 @@ export class SchemaReader {
 
   #object(schema: SchemaObject, path: string, read: KeywordReader): ObjectShape {
     const patterns = Object.entries(read.object('patternProperties') ?? {}).map(([pattern, inner]) => ({
-      pattern: this.#named(path, () => this.#language(pattern, false)),
+      pattern: this.#named(path, () => this.#language(pattern)),
       sources: [this.source(inner, below(below(path, 'patternProperties'), pattern))],
     }));
     const shape: ObjectShape = {
@@ -377,6 +379,19 @@ export class SchemaReader {
     throw unsupported('propertyNames', path, 'is supported for one pattern, one list of names, or lengths');
   }
 }
+
+const isFree = ({ minLength, maxLength }: StringShape): boolean => minLength === 0 && maxLength === null;
+
+/** One for all requests: what was made of it once is kept with it. */
+function formatShape(format: string): StringShape {
+  const made = formatShapes.get(format);
+  if (made) return made;
+  const shape = { ...ANY_STRING, ...languageOf(STRING_FORMATS[format]!, { isWhole: true }) };
+  formatShapes.set(format, shape);
+  return shape;
+}
+
+const formatShapes = new Map<string, StringShape>();
 
 const inclusive = (value: number | null) => (value === null ? null : { value, isExclusive: false });
 const exclusive = (value: number | null) => (value === null ? null : { value, isExclusive: true });

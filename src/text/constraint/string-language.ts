@@ -50,10 +50,19 @@ const WRITABLE: CharSet = intersection(
 export function jsonString(shape: StringShape, writer: EbnfWriter): string {
   const { every, none, minLength, maxLength } = shape;
   if (every.length === 0 && none.length === 0) return plainJsonString(minLength, maxLength, writer);
-  const isFree = none.length === 0 && every.length === 1 && minLength === 0 && maxLength === null;
-  const direct = isFree ? directly(every[0]!, PLAIN, writer) : null;
+  const direct = isOnePattern(shape) ? directly(every[0]!, PLAIN, writer) : null;
   if (direct !== null) return `"\\"" ${direct} "\\""`;
   return `"\\"" ${automatonRules(restricted(languageOfShape(shape)), writer, jsonEdges, '"\\""')}`;
+}
+
+const isOnePattern = ({ every, none, minLength, maxLength }: StringShape): boolean =>
+  none.length === 0 && every.length === 1 && minLength === 0 && maxLength === null;
+
+/** Whether it matches something, and only characters that need no escape. */
+function isPlain(node: RegexNode): boolean {
+  if (node.type === 'set') return node.set.length > 0 && intersection(node.set, complement(PLAIN)).length === 0;
+  if (node.type === 'repeat') return isPlain(node.item);
+  return (node.type === 'concat' || node.items.length > 0) && node.items.every(isPlain);
 }
 
 /** A text as it is (guided_regex): an expression. */
@@ -75,11 +84,22 @@ export function fitsString(value: string, shape: StringShape): boolean {
 export function isImpossibleString(shape: StringShape): boolean {
   if (shape.maxLength !== null && shape.minLength > shape.maxLength) return true;
   if (shape.every.length === 0 && shape.none.length === 0) return false;
+  if (isOnePattern(shape) && isPlain(shape.every[0]!)) return false;
   return isEmpty(restricted(languageOfShape(shape)));
 }
 
 /** The texts of a shape as one automaton; lengths that the patterns imply cost nothing. */
-export function languageOfShape({ every, none, minLength, maxLength }: StringShape): Automaton {
+export function languageOfShape(shape: StringShape): Automaton {
+  const made = languages.get(shape);
+  if (made) return made;
+  const language = combined(shape);
+  languages.set(shape, language);
+  return language;
+}
+
+const languages = new WeakMap<StringShape, Automaton>();
+
+function combined({ every, none, minLength, maxLength }: StringShape): Automaton {
   const lengths = every.map(lengthsOf);
   const isLongEnough = lengths.some(({ min }) => min >= minLength);
   const isShortEnough = maxLength === null || lengths.some(({ max }) => max !== null && max <= maxLength);
@@ -95,7 +115,12 @@ export function languageOfShape({ every, none, minLength, maxLength }: StringSha
 }
 
 /** Without the characters that no JSON string of ours holds. */
-const restricted = (language: Automaton): Automaton => bothOf(language, automatonOf(repeat(set(WRITABLE), 0, null)));
+function restricted(language: Automaton): Automaton {
+  const isPlain = language.states.every(({ edges }) => edges.every(([first, last]) => first >= 0x20 && last < 0x80));
+  return isPlain ? language : bothOf(language, automatonOf(WRITABLE_TEXT));
+}
+
+const WRITABLE_TEXT = repeat(set(WRITABLE), 0, null);
 
 /**
  * One rule per state. Each ends with the closing text inside: rules that end one after another would cost the matcher time that grows
