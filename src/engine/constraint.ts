@@ -51,8 +51,8 @@ export function waitForMasks(
   scheduled: readonly Sequence[],
   results: readonly SequenceResult[],
 ): void {
-  const isMissing = ({ constraint, numLateTokens, numScheduled, numUncomputed }: Sequence, i: number): boolean =>
-    constraint?.state === 'working' && numScheduled === numUncomputed && results[i]!.type !== 'none' && numLateTokens === 0;
+  const isMissing = ({ constraint, numLateTokens, willCatchUp }: Sequence, i: number): boolean =>
+    constraint?.state === 'working' && willCatchUp && results[i]!.type !== 'none' && numLateTokens === 0;
   if (!scheduled.some(isMissing)) return;
   const deadline = clock.monotonic() + MASK_WAIT_MS;
   for (let left = MASK_WAIT_MS; left > 0 && scheduled.some(isMissing); left = deadline - clock.monotonic()) {

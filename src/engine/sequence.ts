@@ -106,6 +106,11 @@ export class Sequence {
     return this.numTokens - this.numComputed;
   }
 
+  /** Whether the step that is being put together or run computes all known tokens: then a new one can be chosen. */
+  get willCatchUp(): boolean {
+    return this.numScheduled === this.numUncomputed;
+  }
+
   /** Prompt tokens that came from the prefix cache in this attempt. */
   get numCachedPromptTokens(): number {
     return Math.min(this.numCachedAtStart ?? 0, this.numPromptTokens);

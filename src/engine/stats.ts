@@ -6,7 +6,6 @@ export class EngineCounters {
   prefixCacheHitTokens = 0;
   promptTokens = 0;
   generationTokens = 0;
-  numSteps = 0;
 }
 
 /** Weight that a measurement has left after the next one. */

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import type { FinishReason } from '../../src/core/generation.ts';
 import { GREEDY, type SamplingParams } from '../../src/core/sampling-params.ts';
-import { Engine, type EngineOptions, type StepReport } from '../../src/engine/engine.ts';
+import { Engine, type EngineOptions } from '../../src/engine/engine.ts';
 import type { EngineRequest, SequenceOutput } from '../../src/engine/request.ts';
+import type { StepReport } from '../../src/engine/step-report.ts';
 import { ScriptedRunner, type ScriptedRunnerOptions } from './scripted-runner.ts';
 
 export interface EngineKnobs extends Partial<Omit<EngineOptions, 'runner' | 'clock'>> {
