@@ -42,8 +42,8 @@ export type Prompt = {
     }
 );
 
-/** What the output must match. `param` is the request field that asked for it. */
-export type ConstraintSpec = { readonly param: string } & (
+/** What the output must match. */
+export type ConstraintForm =
   | { readonly type: 'json_object' }
   /** A JSON schema: an object or a boolean. */
   | { readonly type: 'json_schema'; readonly schema: unknown }
@@ -52,8 +52,10 @@ export type ConstraintSpec = { readonly param: string } & (
   /** EBNF as XGrammar reads it; the rule `root` is the start. */
   | { readonly type: 'grammar'; readonly ebnf: string }
   /** `{format: …}`, or the older `{structures: [{begin, schema, end}], triggers}`. */
-  | { readonly type: 'structural_tag'; readonly tag: unknown }
-);
+  | { readonly type: 'structural_tag'; readonly tag: unknown };
+
+/** `param` is the request field that asked for it. */
+export type ConstraintSpec = { readonly param: string } & ConstraintForm;
 
 export interface ToolFunction {
   readonly name: string;

@@ -1,18 +1,11 @@
 /** What the output must match: OpenAI's `response_format`, FastDeploy's `guided_*` and vLLM's `structured_outputs`, as one ConstraintSpec. */
 import { z } from 'zod';
-import type { ConstraintSpec } from '../core/generation.ts';
+import type { ConstraintForm, ConstraintSpec } from '../core/generation.ts';
 import { FieldError } from './error-reply.ts';
 import { flag, text } from './schema-fields.ts';
 
 /** What a field asks for; `at` is its place inside the field, when the field has several. */
-type Asked = { readonly at?: string } & (
-  | { readonly type: 'json_object' }
-  | { readonly type: 'json_schema'; readonly schema: unknown }
-  | { readonly type: 'regex'; readonly pattern: string }
-  | { readonly type: 'choice'; readonly choices: readonly string[] }
-  | { readonly type: 'grammar'; readonly ebnf: string }
-  | { readonly type: 'structural_tag'; readonly tag: unknown }
-);
+type Asked = { readonly at?: string } & ConstraintForm;
 
 const nonEmpty = text.min(1, 'String should have at least 1 character');
 const object = z.record(z.string(), z.unknown(), 'Input should be a valid dictionary');
