@@ -2,7 +2,9 @@
  * Who is alive: every engine group this frontend has heard of, by its latest epoch. An engine is lost when its process is gone, when a
  * later epoch of it appears, when it says that it failed, or when it is silent too long; each loss is told exactly once.
  */
+
 import type { Clock } from '../core/clock.ts';
+import type { EngineLoad } from '../core/engine-load.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
 import type { EngineBeat, EngineState } from '../transport/messages.ts';
 import { BeatWatch } from './beat-watch.ts';
@@ -19,7 +21,7 @@ export interface EngineEntry extends EngineRef {
   readonly state: EngineState;
   readonly fingerprint: string;
   readonly reason: string | null;
-  readonly load: EngineBeat['load'];
+  readonly load: EngineLoad;
   readonly counters: EngineBeat['counters'];
   /** Of the last pause that has taken effect in it. */
   readonly pauseRevision: number;

@@ -3,6 +3,8 @@
  * server, not to the process that a connection happened to reach. http/ sees only this; actors/frontend.ts implements it.
  */
 
+import type { EngineLoad } from './engine-load.ts';
+
 /**
  * What becomes of the requests that run when the server is paused. `abort`: they end with finish reason `abort`, their text so far stands.
  * `wait`: they finish, and the pause is complete when they have. `keep`: they stop between two tokens and go on with the resume.
@@ -27,7 +29,7 @@ export interface EngineFacts {
   readonly id: string;
   readonly state: string;
   readonly fingerprint: string;
-  readonly load: Readonly<Record<string, number>>;
+  readonly load: EngineLoad;
 }
 
 /** All metrics of one frontend process, as telemetry/metrics.ts writes and reads them. */

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import type { EngineLoad } from '../core/engine-load.ts';
 import type { PauseMode } from '../core/operations.ts';
 import { FieldError } from './error-reply.ts';
 import { type HttpReply, type HttpRequest, jsonReply } from './http-message.ts';
@@ -74,8 +75,8 @@ export function configInfo({ operations, generator, serverFacts, version }: Serv
   };
 }
 
-const inSnakeCase = (facts: Readonly<Record<string, number>>): Record<string, number> =>
-  Object.fromEntries(Object.entries(facts).map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]));
+const inSnakeCase = (load: EngineLoad): Record<string, number> =>
+  Object.fromEntries(Object.entries(load).map(([name, value]) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]));
 
 /** FastDeploy's reply to whatever an operator asks. A failure is told as everywhere, in the error object. */
 function control(result: unknown): HttpReply {

@@ -3,6 +3,7 @@
  * computed at scrape time (metric-aliases.ts). Actors and the HTTP edge hand in plain numbers.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { EngineLoad } from '../core/engine-load.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { FrontendSnapshot } from '../core/operations.ts';
 import { mergeMetrics } from './merge-metrics.ts';
@@ -22,17 +23,6 @@ export interface RequestObservation {
   readonly finishReason: FinishReason;
   /** Engines it was given to; above 1 it was continued. */
   readonly numAttempts: number;
-}
-
-/** What one engine group carries now. */
-export interface EngineLoad {
-  readonly numRunning: number;
-  readonly numWaiting: number;
-  readonly maxNumSeqs: number;
-  readonly numBlocks: number;
-  readonly numUsedBlocks: number;
-  readonly numCachedBlocks: number;
-  readonly queuedPrefillTokens: number;
 }
 
 export interface HttpObservation {

@@ -2,6 +2,7 @@
  * Everything that crosses a process border, grouped by receiver. Control messages are msgpack maps, frames positional arrays; each has a
  * version, and unknown fields are ignored. Every message is checked for its version by codec.ts.
  */
+import type { EngineLoad } from '../core/engine-load.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
 import type { PauseState } from '../core/operations.ts';
@@ -151,15 +152,7 @@ export interface EngineBeat {
   readonly reason: string | null;
   /** Proof of progress, from a thread that is not the busy one. */
   readonly stepId: number;
-  readonly load: {
-    readonly numRunning: number;
-    readonly numWaiting: number;
-    readonly maxNumSeqs: number;
-    readonly numBlocks: number;
-    readonly numUsedBlocks: number;
-    readonly numCachedBlocks: number;
-    readonly queuedPrefillTokens: number;
-  };
+  readonly load: EngineLoad;
   /** Counters since this epoch began, by metric name without prefix. */
   readonly counters: Readonly<Record<string, number>>;
   /** The last frameSeq sent to each frontend, so that a lost last frame is noticed. */

@@ -3,13 +3,14 @@ import { test } from 'node:test';
 import { BeatWatch } from '../../src/actors/beat-watch.ts';
 import { Directory } from '../../src/actors/directory.ts';
 import { chooseEngine } from '../../src/actors/routing.ts';
+import type { EngineLoad } from '../../src/core/engine-load.ts';
 import type { Epoch } from '../../src/core/ids.ts';
 import type { EngineBeat } from '../../src/transport/messages.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 const LOAD = { numRunning: 0, numWaiting: 0, maxNumSeqs: 8, numBlocks: 64, numUsedBlocks: 0, numCachedBlocks: 0, queuedPrefillTokens: 0 };
 
-const beat = (overrides: Partial<Omit<EngineBeat, 'load'>> & { load?: Partial<EngineBeat['load']> } = {}): EngineBeat => ({
+const beat = (overrides: Partial<Omit<EngineBeat, 'load'>> & { load?: Partial<EngineLoad> } = {}): EngineBeat => ({
   type: 'engineBeat',
   engineId: 'a',
   engineEpoch: [1, 1],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createMetrics, type EngineLoad, type Metrics } from '../../src/telemetry/metrics.ts';
+import type { EngineLoad } from '../../src/core/engine-load.ts';
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 import { CHAT, call, HELLO, testApi } from '../support/api-client.ts';
 
 const LOAD: EngineLoad = {

@@ -81,7 +81,20 @@ test('config-info has the settings, the model and the engines', async () => {
     vocab_size: 4096,
     state: 'ready',
     is_paused: false,
-    engines: [{ id: 'engine-0', state: 'serving', fingerprint: 'abc', num_running: 1 }],
+    engines: [
+      {
+        id: 'engine-0',
+        state: 'serving',
+        fingerprint: 'abc',
+        num_running: 1,
+        num_waiting: 0,
+        max_num_seqs: 4,
+        num_blocks: 8,
+        num_used_blocks: 2,
+        num_cached_blocks: 3,
+        queued_prefill_tokens: 0,
+      },
+    ],
   });
 });
 

@@ -58,6 +58,8 @@ export class FakeOperations implements Operations {
   }
 
   engines(): readonly EngineFacts[] {
-    return [{ id: 'engine-0', state: 'serving', fingerprint: 'abc', load: { numRunning: 1 } }];
+    const blocks = { numBlocks: 8, numUsedBlocks: 2, numCachedBlocks: 3 };
+    const load = { numRunning: 1, numWaiting: 0, maxNumSeqs: 4, queuedPrefillTokens: 0, ...blocks };
+    return [{ id: 'engine-0', state: 'serving', fingerprint: 'abc', load }];
   }
 }
