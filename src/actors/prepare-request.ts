@@ -97,7 +97,7 @@ export async function prepareRequest(
 const paramOf = (prompt: Prompt): string => prompt.param ?? (prompt.type === 'chat' ? 'messages' : 'prompt');
 
 function tooLong(numTokens: string, param: string, { maxModelLen }: ModelText): TroupeError {
-  const message = `This model's maximum context length is ${maxModelLen} tokens, but the prompt has ${numTokens}, which leaves no room for output. Please shorten the prompt.`;
+  const message = `Input text is too long. This model's maximum context length is ${maxModelLen} tokens, but the prompt has ${numTokens}, which leaves no room for output. Please shorten the prompt.`;
   return new TroupeError('context_length_exceeded', message, { param });
 }
 

@@ -71,11 +71,14 @@ function choiceReply(run: GenerationRun, choice: CollectedChoice, body: Completi
     completion_token_ids: body.return_token_ids ? choice.tokenIds : null,
     prompt_tokens: body.return_token_ids ? generation.promptText() : null,
     completion_tokens: body.return_token_ids ? choice.rawText : null,
-    arrival_time: choice.arrivalTime,
+    arrival_time: Number(choice.arrivalTime.toFixed(4)),
     logprobs: body.logprobs === undefined ? null : joined(echo.logprobs ?? noTextLogprobs(), output),
     prompt_logprobs:
       body.prompt_logprobs === undefined ? null : promptLogprobsReply(generation.promptLogprobs(), body.prompt_logprobs, names),
     draft_logprobs: null,
+    // A text is not searched for reasoning or calls; FastDeploy's clients look for the members all the same.
+    reasoning_content: null,
+    tool_calls: null,
     finish_reason: choice.finishReason,
   };
 }

@@ -23,6 +23,8 @@ describe('a text completion', () => {
       logprobs: null,
       prompt_logprobs: null,
       draft_logprobs: null,
+      reasoning_content: null,
+      tool_calls: null,
       finish_reason: 'stop',
     });
     assert.deepEqual([rest.object, rest.model, rest.usage.total_tokens], ['text_completion', 'troupe-mini', 6]);
