@@ -162,7 +162,7 @@ describe('answered like any other are', () => {
     ['max_tokens far beyond the context', { max_tokens: 10_000_000, stop: ['!'] }],
     ['the bounds of the penalties', { presence_penalty: -2, frequency_penalty: 2 }],
     ['the bounds of top_p and temperature', { top_p: 0, temperature: 0 }],
-    ['the largest seed', { seed: 922_337_203_685_477_580 }],
+    ['the largest seed', { seed: Number('922337203685477580') }],
     ['fields of other servers that ask for nothing', { functions: [], audio: null, use_beam_search: false, mm_hashes: [] }],
   ];
   for (const [what, fields] of answered) {
