@@ -7,18 +7,18 @@ import { createActor } from 'xstate';
 import type { Clock } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
-import { compareEpochs, type Epoch } from '../core/ids.ts';
+import type { Epoch } from '../core/ids.ts';
 import { OpenGenerations } from '../core/open-generations.ts';
 import type { AbortResult, EngineFacts, FrontendSnapshot, Operations, PauseMode, PauseState } from '../core/operations.ts';
 import type { Pooled, Pooler, PoolingRequest } from '../core/pooling.ts';
 import type { TextTools } from '../core/text-tools.ts';
 import { RequestTemplates } from '../text/chat-template.ts';
-import { decodeFrame, decodeToFrontend, encode } from '../transport/codec.ts';
-import type { EngineBeat, FrameEntry, StepFrame } from '../transport/messages.ts';
-import { ENGINE_BEATS, engineControl, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
+import { decodeFrame, decodeToFrontend } from '../transport/codec.ts';
+import { ENGINE_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
-import { Directory, type EngineEntry, engineKey } from './directory.ts';
-import { FrameIntake } from './frame-intake.ts';
+import { Directory, type EngineEntry } from './directory.ts';
+import { EngineMail } from './engine-mail.ts';
+import { FrameDelivery } from './frame-delivery.ts';
 import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
 import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
 import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
@@ -88,12 +88,12 @@ class RunningFrontend implements Frontend {
   readonly #options: FrontendOptions;
   readonly #metrics: FrontendMetrics;
   readonly #directory: Directory;
-  readonly #intake: FrameIntake;
+  readonly #mail: EngineMail;
+  readonly #frames: FrameDelivery;
   readonly #placement: Placement;
   readonly #ports: LiveRequestPorts;
   readonly #promptEncoder: PromptEncoder;
   readonly #operations: OperationsDesk;
-  /** Requests whose prompt is being encoded. */
   readonly #preparing = new Set<PreparingRequest>();
   readonly #templates: RequestTemplates;
   readonly #live = new Map<number, LiveRequest>();
@@ -120,11 +120,8 @@ class RunningFrontend implements Frontend {
       onLost: (engine, reason) => this.#engineLost(engine, reason),
       onChanged: ({ isServing, lastLoss }) => this.#lifecycle.send({ type: 'engines.changed', isServing, lastLoss }),
     });
-    this.#intake = new FrameIntake({
-      clock,
-      askReplay: (engineId, engineEpoch, fromFrameSeq) => this.#askReplay(engineId, engineEpoch, fromFrameSeq),
-      onUnrepairable: (engineId, engineEpoch) => this.#framesLost(engineId, engineEpoch),
-    });
+    this.#mail = new EngineMail(options);
+    this.#frames = new FrameDelivery({ frontendId, epoch, clock, mail: this.#mail, metrics: this.#metrics, live: this.#live });
     this.#placement = new Placement({
       frontendId,
       epoch,
@@ -139,7 +136,7 @@ class RunningFrontend implements Frontend {
       ...options,
       beatMs,
       silenceMs: SILENCE_MS,
-      requests: () => this.#operatedRequests(),
+      requests: () => [...this.#live.values(), ...this.#preparing],
       engineRevisions: () => this.#engineRevisions(),
       metricsSnapshot: () => this.#metrics.snapshot?.() ?? Promise.resolve('[]'),
       open: options.open ?? new OpenGenerations(),
@@ -151,7 +148,7 @@ class RunningFrontend implements Frontend {
       offer: (request, engine, attempt, signal) => this.#placement.offer(request, engine, attempt, signal),
       abortAtEngine: (request, choice) => {
         const at = request.assignment;
-        if (at) this.#abortAtEngine(at.engine.id, at.engine.epoch, request.slot, at.attempt, choice);
+        if (at) this.#mail.abort(at.engine, { slot: request.slot, attempt: at.attempt, choice });
       },
       onEnd: (request, outcome) => this.#ended(request, outcome),
     };
@@ -203,7 +200,7 @@ class RunningFrontend implements Frontend {
     signal.throwIfAborted();
     this.#refuseUnlessOpen();
     const { text, clock } = this.#options;
-    const preparing: PreparingRequest = { name: request, isCancelled: false };
+    const preparing = new PreparingRequest(request);
     this.#preparing.add(preparing);
     const prepared = await prepare({ encode: this.#promptEncoder.encode, templates: this.#templates, signal }).finally(() =>
       this.#preparing.delete(preparing),
@@ -298,31 +295,7 @@ class RunningFrontend implements Frontend {
 
   #receiveFrame(message: IncomingMessage): void {
     const frame = this.#read(() => decodeFrame(message.data));
-    if (frame) this.#takeFrame(frame);
-  }
-
-  /** One engine step's tokens for this frontend. */
-  #takeFrame([, engineId, engineEpoch, frontendEpoch, frameSeq, , entries]: StepFrame): void {
-    const isForUs = compareEpochs(frontendEpoch, this.#options.epoch) === 0;
-    const verdict = isForUs ? this.#intake.accept(engineId, engineEpoch, frameSeq) : 'stale';
-    if (verdict === 'stale') this.#metrics.countRefused('stale_epoch');
-    if (verdict !== 'take') return;
-    const key = engineKey(engineId, engineEpoch);
-    for (const entry of entries) this.#takeEntry(entry, engineId, engineEpoch, key);
-  }
-
-  #takeEntry(entry: FrameEntry, engineId: string, engineEpoch: Epoch, key: string): void {
-    const [slot, attempt, choice, , , finish] = entry;
-    const live = this.#live.get(slot);
-    const at = live?.assignment;
-    if (live && at && at.attempt === attempt && at.engine.key === key) {
-      if (live.isFinished(choice)) {
-        if (finish === null) this.#abortAtEngine(engineId, engineEpoch, slot, attempt, choice);
-      } else live.take(entry);
-      return;
-    }
-    // Nobody waits for this any more: the abort that said so was lost, or is on its way.
-    if (finish === null) this.#abortAtEngine(engineId, engineEpoch, slot, attempt, null);
+    if (frame) this.#frames.take(frame);
   }
 
   #receiveBeat(message: IncomingMessage): void {
@@ -330,16 +303,9 @@ class RunningFrontend implements Frontend {
     if (!beat) return;
     if (this.#directory.heard(beat)) {
       this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
-      this.#noticeLostFrames(beat);
+      this.#frames.heard(beat);
       this.#operations.heardEngine(beat.pause);
     } else this.#metrics.countRefused('stale_epoch');
-  }
-
-  #noticeLostFrames(beat: EngineBeat): void {
-    for (const { frontendId, frontendEpoch, frameSeq } of beat.frameSeqs) {
-      if (frontendId !== this.#options.frontendId || compareEpochs(frontendEpoch, this.#options.epoch) !== 0) continue;
-      this.#intake.noticed(beat.engineId, beat.engineEpoch, frameSeq);
-    }
   }
 
   #read<T>(decode: () => T): T | null {
@@ -360,30 +326,11 @@ class RunningFrontend implements Frontend {
     this.#operations.look();
   }
 
-  /** The engine lives, but frames it no longer holds never arrived: its requests go on from the journal. */
-  #framesLost(engineId: string, engineEpoch: Epoch): void {
-    const key = engineKey(engineId, engineEpoch);
-    for (const live of [...this.#live.values()]) {
-      if (live.assignment?.engine.key !== key) continue;
-      this.#ports.abortAtEngine(live, null);
-      live.lose(false, 'frames were lost');
-    }
-  }
-
   #ended(live: LiveRequest, outcome: Outcome): void {
     this.#live.delete(live.slot);
     this.#metrics.observeRequest(live.observation(outcome));
     this.#operations.look();
     this.#resolveIfDrained();
-  }
-
-  *#operatedRequests(): Generator<OperatedRequest> {
-    for (const live of this.#live.values()) {
-      yield { name: live.name, isInFlight: live.wasAccepted || live.assignment !== null, cancel: () => live.cancel() };
-    }
-    for (const preparing of this.#preparing) {
-      yield { name: preparing.name, isInFlight: false, cancel: () => cancelLater(preparing) };
-    }
   }
 
   *#engineRevisions(): Generator<{ readonly id: string; readonly revision: number }> {
@@ -414,37 +361,22 @@ class RunningFrontend implements Frontend {
   }
 
   #beat(): void {
-    const { frontendId, epoch, transport } = this.#options;
-    const acks = this.#intake.acks();
-    transport.publish(
-      FRONTEND_BEATS,
-      encode({ type: 'frontendBeat', frontendId, frontendEpoch: epoch, peerId: transport.peerId, acks, ...this.#operations.beatField }),
-    );
-  }
-
-  #askReplay(engineId: string, engineEpoch: Epoch, fromFrameSeq: number): void {
-    this.#metrics.countReplay();
-    const { frontendId, epoch: frontendEpoch } = this.#options;
-    this.#control(engineId, engineEpoch, encode({ type: 'replay', frontendId, frontendEpoch, fromFrameSeq }));
-  }
-
-  #abortAtEngine(engineId: string, engineEpoch: Epoch, slot: number, attempt: number, choice: number | null): void {
-    const { frontendId, epoch: frontendEpoch } = this.#options;
-    this.#control(engineId, engineEpoch, encode({ type: 'abort', frontendId, frontendEpoch, slot, attempt, choice }));
-  }
-
-  #control(engineId: string, engineEpoch: Epoch, data: Uint8Array): void {
-    this.#options.transport.publish(engineControl(engineId, engineEpoch), data);
+    this.#mail.beat({ acks: this.#frames.acks, ...this.#operations.beatField });
   }
 }
 
-/** Known to operators from its arrival on. */
-interface PreparingRequest {
+/** Its prompt is being encoded: operators know it from its arrival on. */
+class PreparingRequest implements OperatedRequest {
   readonly name: NamedRequest;
-  isCancelled: boolean;
-}
+  readonly isInFlight = false;
+  isCancelled = false;
 
-/** It gets no further than to its place among the live ones. */
-function cancelLater(preparing: PreparingRequest): void {
-  preparing.isCancelled = true;
+  constructor(name: NamedRequest) {
+    this.name = name;
+  }
+
+  /** It gets no further than to its place among the live ones. */
+  cancel(): void {
+    this.isCancelled = true;
+  }
 }

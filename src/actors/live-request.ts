@@ -143,6 +143,11 @@ export class LiveRequest {
     return constraint?.param ?? (tools ? 'tools' : null);
   }
 
+  /** An engine has it, or had it and it continues elsewhere. */
+  get isInFlight(): boolean {
+    return this.wasAccepted || this.assignment !== null;
+  }
+
   get state(): string {
     return this.#actor.getSnapshot().value as string;
   }
