@@ -3,7 +3,7 @@
  * longer goes to a thread of its own. What was made is kept: the same schema usually comes again.
  */
 import type { ConstraintSpec } from '../core/generation.ts';
-import { constraintFormat } from '../text/constraint/constraint-format.ts';
+import { checkConstraintSize, constraintFormat } from '../text/constraint/constraint-format.ts';
 import type { Format } from '../text/constraint/structural-tag.ts';
 import { LARGE_WORK, SMALL_WORK, WorkLimitError } from '../text/constraint/work-limit.ts';
 
@@ -45,6 +45,7 @@ export class ConstraintFormats {
   }
 
   #get(spec: ConstraintSpec, made: ReadonlyMap<string, Format>): Format {
+    checkConstraintSize(spec);
     const { param: _, ...asked } = spec;
     const key = JSON.stringify(asked);
     const known = made.get(key) ?? this.#kept.get(key);

@@ -7,7 +7,8 @@ import type { ArrayShape, Sources } from './schema-shape.ts';
 
 const MAX_STATES = 500;
 const MAX_UNIQUE_VALUES = 6;
-const MAX_REPEAT = 10_000;
+/** Arrays with a larger maximum are never longer than this. */
+const MAX_REPEAT = 1_000;
 
 /** The longest array that can be; null = any length. */
 function longest({ prefix, rest, maxItems }: ArrayShape, values: Pick<Values, 'isPossible'>): number | null {

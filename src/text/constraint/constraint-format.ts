@@ -6,6 +6,7 @@ import { TroupeError } from '../../core/errors.ts';
 import type { ConstraintSpec } from '../../core/generation.ts';
 import { ConstraintError } from './constraint-error.ts';
 import { literal } from './ebnf.ts';
+import { checkSize } from './schema-keywords.ts';
 import { ebnfFormat, type Format, formatOfTag, grammarFormat, regexFormat, schemaFormat } from './structural-tag.ts';
 import { LARGE_WORK, WorkLimitError, withWorkLimit } from './work-limit.ts';
 
@@ -23,6 +24,22 @@ export function constraintFormat(spec: ConstraintSpec, maxWork = LARGE_WORK): Fo
       throw new TroupeError('invalid_request', sentence(error.message), { param: spec.param, cause: error });
     throw error;
   }
+}
+
+const MAX_CHARS = 256 * 1024;
+
+/**
+ * Cheap, before anything else is done with it. @throws TroupeError invalid_request: nested too deep, or too large.
+ */
+export function checkConstraintSize(spec: ConstraintSpec): void {
+  const refused = (message: string) => new TroupeError('invalid_request', message, { param: spec.param });
+  try {
+    checkSize(spec);
+  } catch (error) {
+    if (error instanceof ConstraintError) throw refused(sentence(error.message));
+    throw error;
+  }
+  if (JSON.stringify(spec).length > MAX_CHARS) throw refused(`The constraint is larger than ${MAX_CHARS} characters of JSON.`);
 }
 
 const MAX_CHOICES = 1_000;

@@ -13,6 +13,7 @@ const BYTE = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
 const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`;
 const GROUP = '[0-9a-fA-F]{1,4}';
 const HEX = '[0-9a-fA-F]';
+const URI_HOST = '[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?';
 const URI_CHAR = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})";
 const URI_REST = `(?:/${URI_CHAR}*)*(?:\\?(?:${URI_CHAR}|[/?])*)?(?:#(?:${URI_CHAR}|[/?])*)?`;
 const POINTER = '(?:/(?:[^~/]|~[01])*)*';
@@ -35,14 +36,14 @@ export const STRING_FORMATS: Readonly<Record<string, string>> = {
   time: TIME,
   'date-time': `${DATE}T${TIME}`,
   duration: `P(?:${DURATION_DATE}(?:${DURATION_TIME})?|${DURATION_TIME}|\\d{1,9}W)`,
-  email: `[A-Za-z0-9_+-]+(?:\\.[A-Za-z0-9_+-]+)*@${LABEL}(?:\\.${LABEL}){1,3}`,
+  email: `[A-Za-z0-9_+-]{1,20}(?:\\.[A-Za-z0-9_+-]{1,10}){0,2}@${LABEL}(?:\\.${LABEL}){1,3}`,
   hostname: HOST,
   ipv4: IPV4,
   ipv6: IPV6,
   uuid: `${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}`,
-  uri: `[A-Za-z][A-Za-z0-9+.-]*://${HOST}(?::\\d{1,5})?${URI_REST}`,
+  uri: `[A-Za-z][A-Za-z0-9+.-]*://${URI_HOST}(?::\\d{1,5})?${URI_REST}`,
   url: `https?://${LABEL}(?:\\.${LABEL}){0,2}\\.[A-Za-z]{2,12}(?::\\d{4})?(?:/[A-Za-z0-9._~-]*)*`,
-  'uri-reference': `(?:[A-Za-z][A-Za-z0-9+.-]*://${HOST}(?::\\d{1,5})?)?${URI_REST}`,
+  'uri-reference': `(?:[A-Za-z][A-Za-z0-9+.-]*://${URI_HOST}(?::\\d{1,5})?)?${URI_REST}`,
   'json-pointer': POINTER,
   byte: '(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?',
 };

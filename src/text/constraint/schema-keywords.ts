@@ -85,14 +85,14 @@ export class KeywordReader {
 const MAX_DEPTH = 100;
 const MAX_VALUES = 50_000;
 
-/** Before anything walks it: a schema's nesting and size. Needs no stack. @throws ConstraintError */
+/** Before anything walks it: the nesting and the number of values of some JSON. Needs no stack. @throws ConstraintError */
 export function checkSize(root: unknown): void {
   let level: unknown[] = [root];
   let numValues = 0;
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) throw new ConstraintError(`The schema is nested more than ${MAX_DEPTH} levels deep`);
+    if (depth > MAX_DEPTH) throw new ConstraintError(`The constraint is nested more than ${MAX_DEPTH} levels deep`);
     numValues += level.length;
-    if (numValues > MAX_VALUES) throw new ConstraintError(`The schema has more than ${MAX_VALUES} values`);
+    if (numValues > MAX_VALUES) throw new ConstraintError(`The constraint has more than ${MAX_VALUES} values`);
     level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
   }
 }
