@@ -82,6 +82,7 @@ export async function runFrontend(
     newSeed: () => randomBytes(8).readBigUInt64LE() >> 1n,
     engineWaitMs: config.engineWaitSeconds * 1000,
     maxNumWaiting: config.schedulerMaxSize,
+    requestTimeoutMs: config.requestTimeout === 0 ? undefined : config.requestTimeout * 1000,
     logsThroughput: id === 'frontend-0',
   });
   const scoreOf = readRewardHead(plan.modelDir, model.hiddenSize);
