@@ -148,10 +148,6 @@ export class LiveRequest {
     return this.wasAccepted || this.assignment !== null;
   }
 
-  get state(): string {
-    return this.#actor.getSnapshot().value as string;
-  }
-
   /** Starts its life; resolves when an engine accepted it. @throws TroupeError when it failed before. */
   start(): Promise<void> {
     this.#setDeadline();
@@ -201,10 +197,6 @@ export class LiveRequest {
     if (this.#outcome) return;
     this.#isCancelled = true;
     this.abort();
-  }
-
-  get wasCancelled(): boolean {
-    return this.#isCancelled;
   }
 
   fail(error: TroupeError): void {

@@ -37,7 +37,7 @@ export class PauseRegister {
 }
 
 /** Negative when `a` is older. */
-export function compareMarks(a: PauseMark, b: PauseMark): number {
+function compareMarks(a: PauseMark, b: PauseMark): number {
   return a.revision - b.revision || (a.origin < b.origin ? -1 : a.origin > b.origin ? 1 : 0);
 }
 

@@ -18,7 +18,7 @@ import { assign, fromPromise, setup } from 'xstate';
 import { TroupeError } from '../core/errors.ts';
 import type { EngineRef } from './directory.ts';
 
-export const MAX_ENGINE_DEATHS = 3;
+const MAX_ENGINE_DEATHS = 3;
 
 export type Outcome =
   | { readonly type: 'finished' }

@@ -170,7 +170,7 @@ export function cancelStarts(plan: Plan): Reaction {
 export const killAll = (plan: Plan): Reaction => issue({ ...plan, restarts: [] }, orderAll(plan, { type: 'kill' }));
 
 /** Names in the order of stopping: last started first; children of one role that follow each other together. */
-export function stopStages(specs: readonly ChildSpec[]): readonly (readonly string[])[] {
+function stopStages(specs: readonly ChildSpec[]): readonly (readonly string[])[] {
   const stages: { readonly role: string; readonly names: string[] }[] = [];
   for (const { role, name } of specs) {
     const last = stages.at(-1);

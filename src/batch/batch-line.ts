@@ -14,7 +14,7 @@ export interface BatchProblem {
 }
 
 /** What a line may ask for. */
-export const BATCH_PATHS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/reward', '/v1/responses', '/v1/messages'];
+const BATCH_PATHS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/reward', '/v1/responses', '/v1/messages'];
 
 /** @param number of the line, from 1, for messages. */
 export function parseBatchLine(line: string, number: number): BatchRequest | BatchProblem {

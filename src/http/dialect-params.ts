@@ -6,7 +6,7 @@ import { FieldError } from './error-reply.ts';
 export type ParamNames = ReadonlyMap<string, string>;
 
 /** `param` in the dialect's words: `messages[2].content` → `input[1].content` where `messages[2]` came from `input[1]`. */
-export function spellParam(param: string, names: ParamNames): string {
+function spellParam(param: string, names: ParamNames): string {
   for (let end = param.length; end > 0; end = Math.max(param.lastIndexOf('.', end - 1), param.lastIndexOf('[', end - 1))) {
     const name = names.get(param.slice(0, end));
     if (name !== undefined) return name + param.slice(end);

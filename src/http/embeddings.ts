@@ -72,14 +72,14 @@ export function poolingId(
 }
 
 /** @throws FieldError */
-export function checkDimensions(dimensions: number | undefined, { hiddenSize }: ModelCard): void {
+function checkDimensions(dimensions: number | undefined, { hiddenSize }: ModelCard): void {
   if (dimensions === undefined || hiddenSize === undefined || dimensions <= hiddenSize) return;
   const message = `dimensions must not be greater than the model's hidden size, ${hiddenSize}, but it is ${dimensions}.`;
   throw new FieldError('invalid_value', message, { param: 'dimensions' });
 }
 
 /** Cut first: a shorter vector of length 1 is what Matryoshka models are trained for. */
-export function toEmbedding(
+function toEmbedding(
   hidden: Float32Array,
   { dimensions = hidden.length, normalize }: { readonly dimensions?: number | undefined; readonly normalize: boolean },
 ): Float32Array {

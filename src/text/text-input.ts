@@ -69,7 +69,7 @@ function firstOf(text: string, markers: readonly string[]): [at: number, marker:
 }
 
 /** Length of the end of `text` that may be the beginning of a marker. */
-export function lengthOfMarkerStart(text: string, markers: readonly string[]): number {
+function lengthOfMarkerStart(text: string, markers: readonly string[]): number {
   let longest = 0;
   for (const marker of markers) {
     for (let size = Math.min(marker.length - 1, text.length); size > longest; size--) {

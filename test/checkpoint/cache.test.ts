@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { defaultCacheDir, openQuantizedWeights } from '../../src/checkpoint/cache.ts';
 import { type Checkpoint, inspectCheckpoint } from '../../src/checkpoint/inspect.ts';
-import { dequantize } from '../../src/checkpoint/quantize.ts';
 import { readBytes, readFloat32 } from '../../src/checkpoint/weights.ts';
 import { StartupError } from '../../src/core/errors.ts';
 import { temporaryFolder, writeTinyModel } from '../support/checkpoint-folder.ts';
+import { dequantize } from '../support/dequantize.ts';
 
 function setUp(t: TestContext): { checkpoint: Checkpoint; cacheDir: string; modelDir: string } {
   const modelDir = join(temporaryFolder(t), 'tiny');

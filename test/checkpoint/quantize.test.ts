@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blockSizeFor } from '../../src/checkpoint/quantization.ts';
-import { dequantize, quantize } from '../../src/checkpoint/quantize.ts';
+import { quantize } from '../../src/checkpoint/quantize.ts';
+import { dequantize } from '../support/dequantize.ts';
 import { normalValues } from '../support/random-values.ts';
 
 const relativeError = (a: Float32Array, b: Float32Array): number =>

@@ -96,12 +96,6 @@ export class KvStore implements KvCache {
     }
   }
 
-  /** Gives all dead memory back. */
-  trimAll(): void {
-    for (let slot = 0; slot < this.shape.maxNumSeqs; slot++) if (this.#computedTokens[slot] === 0) this.#discardRow(slot);
-    for (let id = 0; id < this.shape.numPoolBlocks; id++) if (this.#blockStates[id] === 2) this.#discardBlock(id);
-  }
-
   free(): void {
     this.#rows.free();
     this.#pool?.free();

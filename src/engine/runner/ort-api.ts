@@ -27,7 +27,7 @@ export class RunnerError extends Error {
 
 /** OrtApi version that these indices and signatures belong to; later libraries still serve it. */
 const API_VERSION = 22;
-const NUM_USED_ENTRIES = 321;
+const NUM_USED_ENTRIES = 217;
 
 const PTR = 'void *';
 const OUT = koffi.out(koffi.pointer(PTR));
@@ -40,21 +40,17 @@ const STATUS_CALLS = {
   CreateSessionOptions: [10, [OUT]],
   EnableProfiling: [14, [PTR, 'str']],
   DisableMemPattern: [17, [PTR]],
-  DisableCpuMemArena: [19, [PTR]],
   SetSessionGraphOptimizationLevel: [23, [PTR, 'int']],
   SetIntraOpNumThreads: [24, [PTR, 'int']],
   SetInterOpNumThreads: [25, [PTR, 'int']],
-  CreateRunOptions: [39, [OUT]],
   CreateTensorAsOrtValue: [48, [PTR, PTR, 'size_t', 'int', OUT]],
   CreateTensorWithDataAsOrtValue: [49, [PTR, PTR, 'size_t', PTR, 'size_t', 'int', OUT]],
   CreateMemoryInfo: [68, ['str', 'int', 'int', 'int', OUT]],
   CreateCpuMemoryInfo: [69, ['int', 'int', OUT]],
   AddSessionConfigEntry: [130, [PTR, 'str', 'str']],
   CreateAllocator: [131, [PTR, PTR, OUT]],
-  AddRunConfigEntry: [165, [PTR, 'str', 'str']],
   SessionEndProfiling: [110, [PTR, PTR, OUT]],
   GetAllocatorWithDefaultOptions: [78, [OUT]],
-  AllocatorGetStats: [319, [PTR, OUT]],
   SessionOptionsAppendExecutionProviderCudaV2: [204, [PTR, PTR]],
   CreateCudaProviderOptions: [205, [OUT]],
   UpdateCudaProviderOptions: [206, [PTR, PTR, PTR, 'size_t']],
@@ -67,7 +63,6 @@ const RELEASE_CALLS = {
   ReleaseMemoryInfo: 94,
   ReleaseSession: 95,
   ReleaseValue: 96,
-  ReleaseRunOptions: 97,
   ReleaseSessionOptions: 100,
   ReleaseAllocator: 132,
   ReleaseCudaProviderOptions: 208,

@@ -29,7 +29,7 @@ const EXTENSIONS = [
   'min_tokens',
 ];
 
-export const LOGPROBS = 'message.output_text.logprobs';
+const LOGPROBS = 'message.output_text.logprobs';
 
 export function wantsLogprobs(body: ResponsesBody): boolean {
   return body.include.includes(LOGPROBS) || (body.top_logprobs ?? 0) > 0;

@@ -108,7 +108,7 @@ function parseSigned(stream: TokenStream): Expression {
 }
 
 /** A name, a literal or something in brackets. */
-export function parsePrimary(stream: TokenStream): Expression {
+function parsePrimary(stream: TokenStream): Expression {
   const token = stream.current;
   switch (token.type) {
     case 'name':

@@ -32,7 +32,7 @@ export function repr(value: Value): string {
 }
 
 /** The shortest digits that read back, as in JavaScript; exponents from 1e16 and below 1e-4, always with a `.0` otherwise. */
-export function reprFloat(value: number): string {
+function reprFloat(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
   if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0';
