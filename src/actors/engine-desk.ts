@@ -21,10 +21,12 @@ import {
 import { ENGINE_BEATS, engineControl, engineRequests, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
 import { BeatWatch } from './beat-watch.ts';
+import { countersOf, idleLoad, loadOf } from './engine-numbers.ts';
 import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
 import { GrammarAdmission, type GrammarOpener } from './grammar-admission.ts';
 import type { Log } from './log.ts';
 import { isFrozen, PauseRegister } from './pause-register.ts';
+import { PendingAdds } from './pending-adds.ts';
 import type { ToRank, Turn } from './rank-port.ts';
 
 export interface EngineDeskOptions {
@@ -53,14 +55,6 @@ export interface DeskStanding {
   readonly numBlocks: number;
 }
 
-interface PendingAdd {
-  readonly session: FrontendSession;
-  readonly key: string;
-  readonly request: AddRequest;
-  /** Everyone who asked: the first message and its repetitions. */
-  readonly askers: IncomingMessage[];
-}
-
 const LOADING_RETRY_MS = 1000;
 const STALE: Nack = { type: 'nack', code: 'stale', retryAfterMs: 0, message: 'A later start of this frontend is known.' };
 
@@ -73,12 +67,10 @@ export class EngineDesk {
   #freezeRevision = 0;
   readonly #subscriptions: Subscription[];
   readonly #grammars: GrammarAdmission;
-  readonly #pendingAdds = new Map<number, PendingAdd>();
-  readonly #pendingTags = new Map<string, number>();
+  readonly #pendingAdds = new PendingAdds();
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0 };
   #stats: EngineStats | null = null;
   #stepId = 0;
-  #nextTag = 1;
   #isClosed = false;
   /** Messages that were unreadable or came from an earlier start of a frontend. */
   numRefused = 0;
@@ -155,8 +147,8 @@ export class EngineDesk {
   close(): void {
     this.#isClosed = true;
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    for (const tag of [...this.#pendingAdds.keys()])
-      this.#settle(tag, { type: 'nack', code: 'draining', retryAfterMs: LOADING_RETRY_MS, message: 'The engine is stopping.' });
+    const stopping: Nack = { type: 'nack', code: 'draining', retryAfterMs: LOADING_RETRY_MS, message: 'The engine is stopping.' };
+    for (const pending of this.#pendingAdds.takeAll()) respond(pending.askers, stopping);
   }
 
   #receive(incoming: IncomingMessage): void {
@@ -191,17 +183,15 @@ export class EngineDesk {
   #add(request: AddRequest, incoming: IncomingMessage): void {
     const session = this.#sessionOf(request.frontendId, request.frontendEpoch);
     const key = session?.keyOf(request.slot, request.attempt) ?? '';
-    const pendingTag = this.#pendingTags.get(key);
+    const pending = this.#pendingAdds.find(key);
     const answer = session ? (session.answerOf(key) ?? this.#refusal()) : STALE;
-    if (pendingTag !== undefined) this.#pendingAdds.get(pendingTag)?.askers.push(incoming);
-    else if (answer) this.#respond(incoming, answer);
+    if (pending) pending.askers.push(incoming);
+    else if (answer) respond([incoming], answer);
     else if (session) this.#giveToRank(session, key, request, incoming);
   }
 
   #giveToRank(session: FrontendSession, key: string, request: AddRequest, incoming: IncomingMessage): void {
-    const tag = this.#nextTag++;
-    this.#pendingAdds.set(tag, { session, key, request, askers: [incoming] });
-    this.#pendingTags.set(key, tag);
+    const tag = this.#pendingAdds.add({ session, key, askers: [incoming] });
     if (request.params.constraint === null) this.#postAdd(tag, key, request);
     else void this.#giveWithGrammar(tag, key, request);
     // The rank may answer with tokens in the same turn, so the request is known before it is accepted.
@@ -235,20 +225,12 @@ export class EngineDesk {
   }
 
   #answerAdd(tag: number, result: AddResult): void {
-    const pending = this.#pendingAdds.get(tag);
+    const pending = this.#pendingAdds.take(tag);
     if (!pending) return;
     if (result.type === 'nack') this.#sessions.end(pending.session, pending.key);
     const answer: Ack | Nack = result.type === 'ack' ? { type: 'ack', position: result.position } : result;
     pending.session.rememberAnswer(pending.key, answer);
-    this.#settle(tag, answer);
-  }
-
-  #settle(tag: number, answer: Ack | Nack): void {
-    const pending = this.#pendingAdds.get(tag);
-    if (!pending) return;
-    this.#pendingAdds.delete(tag);
-    this.#pendingTags.delete(pending.key);
-    for (const asker of pending.askers) this.#respond(asker, answer);
+    respond(pending.askers, answer);
   }
 
   #abort(message: AbortRequest): void {
@@ -314,50 +296,29 @@ export class EngineDesk {
     this.#options.onQuieter();
   }
 
-  #respond(incoming: IncomingMessage, answer: Ack | Nack): void {
-    incoming.respond(encode(answer));
-  }
-
   #beatNow(): EngineBeat {
     const { engineId, epoch, transport, maxNumSeqs } = this.#options;
+    const { state, fingerprint, reason, numBlocks } = this.#standing;
     const stats = this.#stats;
-    const frameSeqs = [];
-    for (const session of this.#sessions.all())
-      frameSeqs.push({ frontendId: session.frontendId, frontendEpoch: session.epoch, frameSeq: session.ring.nextSeq - 1 });
     return {
       type: 'engineBeat',
       engineId,
       engineEpoch: epoch,
       peerId: transport.peerId,
-      state: this.#standing.state,
-      fingerprint: this.#standing.fingerprint,
-      reason: this.#standing.reason,
+      state,
+      fingerprint,
+      reason,
       stepId: this.#stepId,
-      load: {
-        numRunning: stats?.numRunning ?? 0,
-        numWaiting: stats?.numWaiting ?? 0,
-        maxNumSeqs,
-        numBlocks: stats?.numBlocks ?? this.#standing.numBlocks,
-        numUsedBlocks: stats?.numUsedBlocks ?? 0,
-        numCachedBlocks: stats?.numCachedBlocks ?? 0,
-        queuedPrefillTokens: stats?.queuedPrefillTokens ?? 0,
-      },
+      load: stats ? loadOf(stats, maxNumSeqs) : idleLoad(maxNumSeqs, numBlocks),
       counters: stats ? countersOf(stats) : {},
-      frameSeqs,
+      frameSeqs: this.#sessions.frameSeqs(),
       ...this.#pause.beatField,
       pauseRevision: this.#freezeRevision,
     };
   }
 }
 
-/** By metric name without prefix. */
-function countersOf(stats: EngineStats): Record<string, number> {
-  return {
-    prefix_cache_queries_total: stats.prefixCacheQueryTokens,
-    prefix_cache_hits_total: stats.prefixCacheHitTokens,
-    preemptions_total: stats.numPreemptions,
-    prompt_tokens_total: stats.promptTokens,
-    generation_tokens_total: stats.generationTokens,
-    engine_steps_total: stats.numSteps,
-  };
+function respond(askers: readonly IncomingMessage[], answer: Ack | Nack): void {
+  const data = encode(answer);
+  for (const asker of askers) asker.respond(data);
 }

@@ -5,7 +5,7 @@
  */
 import { compareEpochs, type Epoch } from '../core/ids.ts';
 import type { SequenceOutput } from '../engine/request.ts';
-import type { Ack, FrameEntry, Nack } from '../transport/messages.ts';
+import type { Ack, EngineBeat, FrameEntry, Nack } from '../transport/messages.ts';
 import { FrameRing } from './frame-ring.ts';
 
 /** Answers kept for repeated adds of requests that are over. */
@@ -75,6 +75,15 @@ export class FrontendSessions {
 
   get numRunning(): number {
     return this.#byKey.size;
+  }
+
+  /** The last frame of each frontend: goes into the engine's beats. */
+  frameSeqs(): EngineBeat['frameSeqs'] {
+    return [...this.#byFrontend.values()].map(({ frontendId, epoch: frontendEpoch, ring }) => ({
+      frontendId,
+      frontendEpoch,
+      frameSeq: ring.nextSeq - 1,
+    }));
   }
 
   /**

@@ -1,0 +1,45 @@
+/** Requests that the rank has been given and has not answered yet. Whoever repeats the question waits for the same answer. */
+import type { IncomingMessage } from '../transport/transport.ts';
+import type { FrontendSession } from './frontend-sessions.ts';
+
+export interface PendingAdd {
+  readonly session: FrontendSession;
+  readonly key: string;
+  /** Everyone who asked: the first message and its repetitions. */
+  readonly askers: IncomingMessage[];
+}
+
+export class PendingAdds {
+  readonly #byTag = new Map<number, PendingAdd>();
+  readonly #tags = new Map<string, number>();
+  #nextTag = 1;
+
+  get size(): number {
+    return this.#byTag.size;
+  }
+
+  find(key: string): PendingAdd | undefined {
+    return this.#byTag.get(this.#tags.get(key) ?? 0);
+  }
+
+  /** @returns the tag that the rank's answer will carry. */
+  add(pending: PendingAdd): number {
+    const tag = this.#nextTag++;
+    this.#byTag.set(tag, pending);
+    this.#tags.set(pending.key, tag);
+    return tag;
+  }
+
+  /** The one with this tag, which is answered now. */
+  take(tag: number): PendingAdd | undefined {
+    const pending = this.#byTag.get(tag);
+    if (!pending) return undefined;
+    this.#byTag.delete(tag);
+    this.#tags.delete(pending.key);
+    return pending;
+  }
+
+  takeAll(): PendingAdd[] {
+    return [...this.#byTag.keys()].map((tag) => this.take(tag)!);
+  }
+}
