@@ -14,7 +14,7 @@ import { requirePooling, type Services } from './services.ts';
 
 const { dimensions: _dimensions, normalize: _normalize, ...rewardFields } = poolingFields;
 
-const rewardSchema = z.object(rewardFields);
+export const rewardSchema = z.object(rewardFields);
 
 export function reward(services: Services): Handler {
   const { scoreOf, generator, clock, limits } = services;

@@ -2,7 +2,7 @@
 import { OPEN_ROUTES } from '../api-keys.ts';
 import type { Routes } from '../routes.ts';
 import { FIELD_DOCS } from './field-docs.ts';
-import { OPERATIONS, type Operation } from './operations.ts';
+import { OPERATIONS, type Operation, SUBPATHS } from './operations.ts';
 import { type JsonSchema, requestSchema } from './request-schema.ts';
 
 export interface DocumentFacts {
@@ -43,7 +43,7 @@ export function openApiDocument(routes: Routes, { version, needsKey }: DocumentF
     },
     servers: [{ url: '/' }],
     security: needsKey ? keys : [...keys, {}],
-    paths: Object.fromEntries(Object.entries(routes).map(([route, methods]) => [pathOf(route), operationsOf(route, Object.keys(methods))])),
+    paths: pathsOf(routes),
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer' },
@@ -90,17 +90,22 @@ const MESSAGE = {
   description: 'Other fields are handed to the chat template.',
 } as const;
 
-/** `/v1/models/*` → `/v1/models/{model}`. */
-function pathOf(route: string): string {
-  return route.replace(/\*$/, `{${parameterOf(route)}}`);
+function pathsOf(routes: Routes): Record<string, Record<string, PathOperation>> {
+  const paths: Record<string, Record<string, PathOperation>> = {};
+  for (const [route, methods] of Object.entries(routes)) {
+    for (const method of Object.keys(methods)) {
+      for (const end of SUBPATHS[`${method} ${route}`] ?? ['']) {
+        const path = (route + end).replace('*', `{${parameterOf(route)}}`);
+        paths[path] = { ...paths[path], [method.toLowerCase()]: operationOf(route + end, method) };
+      }
+    }
+  }
+  return paths;
 }
 
+/** `/v1/models/*` → `model`. */
 function parameterOf(route: string): string {
   return route.startsWith('/v1/models') ? 'model' : 'id';
-}
-
-function operationsOf(route: string, methods: readonly string[]): Record<string, PathOperation> {
-  return Object.fromEntries(methods.map((method) => [method.toLowerCase(), operationOf(route, method)]));
 }
 
 function operationOf(route: string, method: string): PathOperation {
@@ -111,10 +116,10 @@ function operationOf(route: string, method: string): PathOperation {
   return {
     operationId:
       words.map((word, i) => (i === 0 ? word : word.charAt(0).toUpperCase() + word.slice(1))).join('') +
-      (route.endsWith('*') ? 'ById' : ''),
+      (route.includes('*') ? 'ById' : ''),
     summary,
     tags: [tag],
-    ...(route.endsWith('*') && { parameters: [{ name: parameterOf(route), in: 'path', required: true, schema: { type: 'string' } }] }),
+    ...(route.includes('*') && { parameters: [{ name: parameterOf(route), in: 'path', required: true, schema: { type: 'string' } }] }),
     ...(body && schema && { requestBody: { required: true, content: { 'application/json': { schema, example: body.example } } } }),
     responses: {
       200: {

@@ -5,6 +5,7 @@ import { countTokensSchema, messagesSchema } from '../messages/schema.ts';
 import { chatSchema, completionSchema } from '../openai-schema.ts';
 import { abortSchema, pauseSchema } from '../operations.ts';
 import { responsesSchema } from '../responses/schema.ts';
+import { rewardSchema } from '../reward.ts';
 import { detokenizeSchema, tokenizeSchema } from '../tokenize.ts';
 import type { JsonSchema } from './request-schema.ts';
 
@@ -50,6 +51,12 @@ const detokenize: Operation = {
   body: { schema: detokenizeSchema, example: { tokens: [1, 2, 3] } },
 };
 
+/** What a handler answers below its `*` that is no path of the route table: the ends of these paths. */
+export const SUBPATHS: Readonly<Record<string, readonly string[]>> = {
+  'GET /v1/responses/*': ['', '/input_items'],
+  'POST /v1/responses/*': ['/cancel'],
+};
+
 /** `METHOD path` → operation, with the path as the route table spells it. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST /v1/chat/completions': {
@@ -74,6 +81,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     streams: true,
     body: { schema: responsesSchema, example: { input: 'Hello!', max_output_tokens: 32 } },
   },
+  'GET /v1/responses/*': { tag: 'Generation', summary: 'A stored response' },
+  'DELETE /v1/responses/*': { tag: 'Generation', summary: 'Forgets a stored response' },
+  'GET /v1/responses/*/input_items': { tag: 'Generation', summary: 'What a stored response was asked' },
+  'POST /v1/responses/*/cancel': { tag: 'Generation', summary: 'Always 400: a stored response is complete' },
   'POST /v1/messages': {
     tag: 'Generation',
     summary: 'Message (Anthropic)',
@@ -87,8 +98,13 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   'POST /v1/embeddings': {
     tag: 'Generation',
-    summary: 'Embeddings (OpenAI), with --runner pooling',
+    summary: 'Embeddings (OpenAI), unless --runner generate',
     body: { schema: embeddingSchema, fields: { input: promptForms, messages }, example: { input: 'Hello!' } },
+  },
+  'POST /v1/reward': {
+    tag: 'Generation',
+    summary: 'Scores of a conversation (FastDeploy), by a model with a reward head',
+    body: { schema: rewardSchema, fields: { messages }, example: { messages: hello } },
   },
   'GET /v1/models': { tag: 'Models', summary: 'The served models' },
   'GET /v1/models/*': { tag: 'Models', summary: 'One served model' },
