@@ -66,7 +66,7 @@ function decodeUtf8(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new TroupeError('invalid_request', 'The request body is not valid UTF-8.', { cause });
+    throw new TroupeError('invalid_request', 'The request body is not valid UTF-8 (compressed bodies are not taken).', { cause });
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { CHAT, serverForFile, TEXT, user } from '../support/json-client.ts';
 import { ASK_STORY } from '../support/mini-prompts.ts';
 
@@ -181,6 +182,25 @@ describe('answered like any other are', () => {
     ];
     const [whole, inParts] = [ASK_STORY, parts].map((content) => client.ask(CHAT, chat({ messages: user(content), temperature: 0 })));
     assert.deepEqual((await inParts).usage.completion_tokens, (await whole).usage.completion_tokens);
+  });
+});
+
+describe('a request', () => {
+  it('is read whatever its content type says, with a query after its path, and the last of two equal members counts', async () => {
+    const body = JSON.stringify(chat({}));
+    for (const type of ['application/json; charset=utf-8', 'text/plain', 'application/x-www-form-urlencoded']) {
+      const reply = await fetch(`${client.server.url}${CHAT}?api-version=1`, { method: 'POST', headers: { 'content-type': type }, body });
+      assert.equal(reply.status, 200, await reply.text());
+    }
+    const twice = `{"max_tokens": 9, ${body.slice(1)}`;
+    assert.equal((await client.ask(CHAT, twice)).usage.completion_tokens, 2);
+  });
+
+  it('with a compressed body is a 400 that says so', async () => {
+    const compressed = gzipSync(JSON.stringify(chat({})));
+    const reply = await fetch(client.server.url + CHAT, { method: 'POST', headers: { 'content-encoding': 'gzip' }, body: compressed });
+    assert.equal(reply.status, 400);
+    assert.match(await reply.text(), /compressed bodies are not taken/);
   });
 });
 

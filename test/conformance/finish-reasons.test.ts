@@ -86,6 +86,8 @@ for (const [path, ask] of [
         const { tokens } = await client.ask('/tokenize', { prompt: ' of', add_special_tokens: false });
         const { text, finish } = await ending({ stop_token_ids: tokens });
         assert.deepEqual([text, finish], ['The capital', 'stop']);
+        const { tokens: unused } = await client.ask('/tokenize', { prompt: 'zebra', add_special_tokens: false });
+        assert.equal((await ending({ stop_token_ids: unused })).text, ANSWER, "the model's own end beside it");
       });
 
       it('the text of the end of sequence where special tokens and the stop are to be shown', async () => {

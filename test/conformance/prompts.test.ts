@@ -1,8 +1,9 @@
 /** The forms of a prompt on the running server: the same tokens whichever way they are told, and the same text after them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CHAT, serverForFile, TEXT, user } from '../support/json-client.ts';
+import { CHAT, JsonClient, serverForFile, TEXT, user } from '../support/json-client.ts';
 import { ASK_STORY } from '../support/mini-prompts.ts';
+import { startServer } from '../support/server.ts';
 
 const client = serverForFile();
 const greedy = { temperature: 0, max_tokens: 12, return_token_ids: true };
@@ -104,6 +105,19 @@ describe('a text prompt', () => {
   });
 });
 
+describe('a prompt that is prefilled in pieces', () => {
+  it('has the same answer and usage as one that is not', async (t) => {
+    const pieces = new JsonClient(await startServer(t, ['--max-num-batched-tokens', '32', '--max-num-seqs', '8']).ready());
+    const body = { ...greedy, messages: user(`${'word '.repeat(200)}${ASK_STORY}`) };
+    const [expected, reply] = [await client.ask(CHAT, body), await pieces.ask(CHAT, body)];
+    assert.ok(reply.usage.prompt_tokens > 200);
+    assert.deepEqual([reply.choices, reply.usage.total_tokens], [expected.choices, expected.usage.total_tokens]);
+    const chunks = await pieces.stream(CHAT, { ...body, cache_salt: 'fresh', stream_options: { continuous_usage_stats: true } });
+    assert.ok(chunks.every(({ usage }) => usage.prompt_tokens === reply.usage.prompt_tokens));
+    assert.deepEqual(chunks.at(-1).usage.completion_tokens, reply.usage.completion_tokens);
+  });
+});
+
 describe('max_completion_tokens', () => {
   it('wins over max_tokens, whichever is larger', async () => {
     for (const [max_completion_tokens, max_tokens] of [
@@ -135,7 +149,7 @@ describe('greedy', () => {
 
 describe('cached tokens', () => {
   it('are told for a prompt whose beginning was there before, and change nothing in the text', async () => {
-    const body = { messages: user('word '.repeat(150)), temperature: 0, max_tokens: 8 };
+    const body = { messages: user('lamp '.repeat(150)), temperature: 0, max_tokens: 8 };
     const first = await client.ask(CHAT, body);
     const again = await client.ask(CHAT, body);
     assert.equal(first.usage.prompt_tokens_details.cached_tokens, 0);
