@@ -8,6 +8,7 @@
  */
 import { CellBoard } from './grammar-board.ts';
 import { type FromCell, MAX_FORCED } from './grammar-cell.ts';
+import { GrammarCells, isEmpty } from './grammar-cells.ts';
 import {
   type Cell,
   type GrammarHostOptions,
@@ -23,8 +24,6 @@ import { spawnGrammarThread } from './grammar-thread.ts';
 const WATCH_MS = 50;
 const MAX_TEXT_CHARS = 256 * 1024;
 const QUICK_MS = 50;
-/** Matchers with which a cell is busy enough for another one to be used. */
-const CROWD = 8;
 /** How long a request waits for an empty cell. */
 const WAIT_LIMIT_MS = 10_000;
 /** An empty cell that has taken more memory than this is replaced. */
@@ -36,7 +35,7 @@ export class GrammarHost {
   readonly #options: Required<GrammarHostOptions>;
   readonly #board: CellBoard;
   readonly #rankWake: Int32Array;
-  readonly #cells = new Map<number, Cell>();
+  readonly #cells: GrammarCells;
   #waiting: Job[] = [];
   #facts: { readonly vocabSize: number; readonly endIds: readonly number[] } | null = null;
   #nextId = 1;
@@ -47,6 +46,7 @@ export class GrammarHost {
   constructor(options: GrammarHostOptions) {
     this.#options = { maxCells: 4, compileLimitMs: 1500, maskLimitMs: 2000, ...options };
     this.#board = CellBoard.create(this.#options.maxCells);
+    this.#cells = new GrammarCells(this.#options.maxCells);
     this.#rankWake = new Int32Array(options.rankWake);
   }
 
@@ -56,15 +56,13 @@ export class GrammarHost {
 
   /** Matchers of requests that are not over. */
   get numMatchers(): number {
-    let count = 0;
-    for (const cell of this.#cells.values()) for (const { memory } of cell.matchers.values()) if (memory.turn !== 'closed') count++;
-    return count;
+    return this.#cells.numMatchers;
   }
 
   /** Matchers that the cells keep. */
   get numNativeMatchers(): number {
     let count = 0;
-    for (const index of this.#cells.keys()) count += this.#board.numMatchers(index);
+    for (const { index } of this.#cells.all()) count += this.#board.numMatchers(index);
     return count;
   }
 
@@ -104,7 +102,7 @@ export class GrammarHost {
 
   /** For tests of faults: ends the thread of a cell that has matchers. @returns whether there was one. */
   killServingCell(): boolean {
-    const cell = [...this.#cells.values()].find((candidate) => !this.#isEmpty(candidate));
+    const cell = this.#cells.all().find((candidate) => !isEmpty(candidate));
     if (cell) this.#lose(cell, 'aborted', null);
     return cell !== undefined;
   }
@@ -113,8 +111,10 @@ export class GrammarHost {
   close(): void {
     this.#isClosed = true;
     this.#options.clock.clearTimeout(this.#watch);
-    for (const cell of this.#cells.values()) void cell.link.terminate();
-    this.#cells.clear();
+    for (const cell of this.#cells.all()) {
+      this.#cells.delete(cell);
+      void cell.link.terminate();
+    }
     for (const job of this.#waiting.splice(0)) job.settle.reject(new GrammarUnavailableError('The engine is stopping.'));
   }
 
@@ -132,7 +132,7 @@ export class GrammarHost {
   #dispatch(): void {
     const kept: Job[] = [];
     for (const job of this.#waiting.splice(0)) {
-      const cell = this.#cellFor(job);
+      const cell = this.#cells.cellFor(job);
       if (cell) this.#give(cell, job);
       else kept.push(job);
     }
@@ -141,42 +141,9 @@ export class GrammarHost {
     if (!this.#watch && (this.#cells.size > 0 || this.#waiting.length > 0)) this.#planWatch();
   }
 
-  /**
-   * A serving cell that knows the text; else an empty one, to compile in. What compiled quickly there joins the serving cell with the fewest
-   * matchers, so that a cell stays empty; what was slow stays where it was compiled, unless that is the last empty cell there can be.
-   */
-  #cellFor({ text, isQuick }: Job): Cell | null {
-    const free = [...this.#cells.values()].filter((cell) => cell.isReady && !cell.current);
-    const serving = free.filter((cell) => !this.#isEmpty(cell)).sort((a, b) => a.matchers.size - b.matchers.size);
-    const empty = free.filter((cell) => this.#isEmpty(cell)).sort((a, b) => Number(b.texts.has(text)) - Number(a.texts.has(text)));
-    const knowing = serving.find((cell) => cell.texts.has(text));
-    if (knowing || isQuick === null) return knowing ?? empty[0] ?? null;
-    const spare = this.#isLastEmpty ? null : (empty[0] ?? null);
-    if (!isQuick) return spare;
-    const [idlest] = serving;
-    return idlest && (idlest.matchers.size < CROWD || !spare) ? idlest : (spare ?? empty[0] ?? null);
-  }
-
-  /** Whether there is only one cell without matchers, and no room for another. */
-  get #isLastEmpty(): boolean {
-    let numEmpty = 0;
-    for (const cell of this.#cells.values()) if (this.#isEmpty(cell)) numEmpty++;
-    return numEmpty <= 1 && this.#cells.size >= this.#options.maxCells;
-  }
-
-  get #hasServing(): boolean {
-    for (const cell of this.#cells.values()) if (!this.#isEmpty(cell)) return true;
-    return false;
-  }
-
-  #isEmpty(cell: Cell): boolean {
-    for (const { memory } of cell.matchers.values()) if (memory.turn !== 'closed') return false;
-    return true;
-  }
-
   #give(cell: Cell, job: Job): void {
     const { vocabSize } = this.#facts!;
-    const isTrial = job.isQuick === null && this.#isEmpty(cell) && this.#hasServing;
+    const isTrial = job.isQuick === null && isEmpty(cell) && this.#cells.hasServing;
     if (job.matchers.length === 0 && !isTrial)
       job.matchers = job.choices.map(({ outputIds }) => ({
         id: this.#nextId++,
@@ -196,7 +163,7 @@ export class GrammarHost {
   }
 
   #receive(cell: Cell, message: FromCell): void {
-    if (this.#cells.get(cell.index) !== cell) return;
+    if (!this.#cells.has(cell)) return;
     const current = cell.current;
     switch (message.type) {
       case 'ready':
@@ -239,14 +206,11 @@ export class GrammarHost {
 
   /** One cell without matchers, so that the next new grammar is compiled beside those that are served. */
   #keepReserve(): void {
-    if (this.#isClosed || this.#cells.size >= this.#options.maxCells) return;
-    for (const cell of this.#cells.values()) if (!cell.isReady || (!cell.current && this.#isEmpty(cell))) return;
-    this.#startCell();
+    if (!this.#isClosed && this.#cells.wantsReserve) this.#startCell();
   }
 
   #startCell(): void {
-    let index = 0;
-    while (this.#cells.has(index)) index++;
+    const index = this.#cells.freeIndex;
     this.#board.reset(index);
     const { modelDir, rankWake } = this.#options;
     const link = spawnGrammarThread({ modelDir, index, board: this.#board.buffer, rankWake });
@@ -260,17 +224,17 @@ export class GrammarHost {
       operation: null,
       numBytes: 0,
     };
-    this.#cells.set(index, cell);
+    this.#cells.add(cell);
     link.onMessage((message) => this.#receive(cell, message));
     link.onExit((reason) => this.#exited(cell, reason));
   }
 
   #exited(cell: Cell, reason: string): void {
-    if (this.#cells.get(cell.index) !== cell) return;
+    if (!this.#cells.has(cell)) return;
     if (!cell.isReady && ++this.#numStartFailures >= MAX_START_FAILURES) {
       this.#options.log.error({ cell: cell.index, reason }, 'grammar cells cannot be started');
       this.#numStartFailures = 0;
-      this.#cells.delete(cell.index);
+      this.#cells.delete(cell);
       for (const job of this.#waiting.splice(0))
         job.settle.reject(new GrammarUnavailableError(`Grammar cells cannot be started: ${reason}`));
       return;
@@ -283,7 +247,7 @@ export class GrammarHost {
 
   /** @param culprit the matcher that it worked for, 0 = a compilation, null = nobody is to blame. */
   #lose(cell: Cell, why: MatcherFailure, culprit: number | null): void {
-    this.#cells.delete(cell.index);
+    this.#cells.delete(cell);
     const { current } = cell;
     const owned = new Set(current?.job.matchers.map(({ id }) => id));
     const isBlamed = culprit === 0 || (culprit !== null && owned.has(culprit));
@@ -330,7 +294,7 @@ export class GrammarHost {
   /** Ends cells that are stuck or grew too large, forgets matchers that are closed, and jobs that have waited too long. */
   #look(): void {
     const now = this.#options.clock.monotonic();
-    for (const cell of [...this.#cells.values()]) {
+    for (const cell of this.#cells.all()) {
       for (const { id, memory } of cell.matchers.values()) if (memory.turn === 'closed' && !cell.current) cell.matchers.delete(id);
       if (this.#isStuck(cell, now)) {
         this.#options.log.warn({ cell: cell.index }, 'a grammar takes too long; its cell is ended');
