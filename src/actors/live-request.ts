@@ -18,6 +18,7 @@ import type { ModelText, PreparedRequest } from './prepare-request.ts';
 import { PromptOutput } from './prompt-output.ts';
 import { type Outcome, type RequestEvent, requestMachine } from './request.ts';
 import type { NamedRequest } from './request-names.ts';
+import { RequestTimeline } from './request-timeline.ts';
 import { toolCallIds } from './tool-call-ids.ts';
 
 /** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
@@ -77,19 +78,18 @@ export class LiveRequest {
   readonly #accepted: Promise<void>;
   #settleAccepted!: { resolve: () => void; reject: (error: unknown) => void };
   readonly #handlers: (() => void)[] = [];
+  readonly #timeline: RequestTimeline;
   #outcome: Outcome | null = null;
   #isCancelled = false;
   #isFirstOfAttempt = true;
   #cachedTokens: number | null = null;
   #numAttempts = 0;
   #deadline: unknown = null;
-  #acceptedAt: number | null = null;
-  #firstTokenAt: number | null = null;
-  #lastTokenAt: number | null = null;
 
   constructor(options: LiveRequestOptions) {
     const { request, prepared, model, ports } = options;
     this.#options = options;
+    this.#timeline = new RequestTimeline(options.arrivedAt);
     this.journal = new Journal({
       requestId: request.requestId,
       slot: options.slot,
@@ -230,34 +230,28 @@ export class LiveRequest {
       promptTokens: this.#options.prepared.promptIds.length,
       completionTokens: this.journal.numOutputTokens,
       cachedTokens: this.#cachedTokens ?? 0,
-      reasoningTokens: this.#outputs.reduce((sum, output) => sum + output.numReasoningTokens, 0),
+      reasoningTokens: this.#outputs.reduce((sum, output) => sum + Math.min(output.numReasoningTokens, this.#maxReasoningTokens), 0),
     };
   }
 
+  /** The line break that closes the reasoning by force is not the model's. */
+  get #maxReasoningTokens(): number {
+    return this.#options.prepared.params.thinking?.maxTokens ?? Number.POSITIVE_INFINITY;
+  }
+
   observation(outcome: Outcome): RequestObservation {
-    const { arrivedAt, clock } = this.#options;
-    const since = (at: number | null): number | null => (at === null ? null : at - arrivedAt);
-    const numTokens = this.journal.numOutputTokens;
-    const decodeMs = this.#firstTokenAt === null || this.#lastTokenAt === null ? 0 : this.#lastTokenAt - this.#firstTokenAt;
     const finish = this.journal.choices[0]?.finish ?? 'abort';
     return {
       requestId: this.journal.header.requestId,
       ...this.usage(),
-      queueMs: since(this.#acceptedAt),
-      ttftMs: since(this.#firstTokenAt),
-      tpotMs: numTokens > 1 ? decodeMs / (numTokens - 1) : null,
-      e2eMs: clock.monotonic() - arrivedAt,
+      ...this.#timeline.measure(this.journal.numOutputTokens, this.#options.clock.monotonic()),
       finishReason: outcome.type === 'failed' ? 'error' : outcome.type === 'aborted' ? 'abort' : finish,
       numAttempts: this.#numAttempts,
     };
   }
 
   #append(choice: ChoiceJournal, ids: readonly number[], logprobs: FrameEntry[6], finish: FinishReason | null): void {
-    const now = this.#options.clock.monotonic();
-    if (ids.length > 0) {
-      this.#firstTokenAt ??= now;
-      this.#lastTokenAt = now;
-    }
+    if (ids.length > 0) this.#timeline.noteTokens(this.#options.clock.monotonic());
     const result = this.#outputs[choice.index]!.push(ids, logprobs, finish);
     for (let i = 0; i < result.numTokens; i++) choice.outputIds.push(ids[i]!);
     if (this.#isFirstOfAttempt) {
@@ -289,7 +283,7 @@ export class LiveRequest {
   #onAccepted(): void {
     this.wasAccepted = true;
     this.waitingSince = null;
-    this.#acceptedAt ??= this.#options.clock.monotonic();
+    this.#timeline.noteAccepted(this.#options.clock.monotonic());
     this.#settleAccepted.resolve();
   }
 
