@@ -130,10 +130,12 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** About 800 tokens, different for each number. */
-const longText = (n: number) => Array.from({ length: 70 }, (_, i) => `The fox number ${n * 1000 + i} saw the river.`).join(' ');
+/** About twelve tokens a sentence, different for each number. */
+const longText = (n: number, numSentences = 60) =>
+  Array.from({ length: numSentences }, (_, i) => `The fox number ${n * 1000 + i} saw the river.`).join(' ');
 const LONG_PROMPTS: readonly Case[] = [
-  { name: 'embeddings', path: EMBEDDINGS, body: { input: [5, 6].map(longText) }, numRequests: 2 },
+  // The first to be read, and long: it is not over before the others have come.
+  { name: 'embeddings', path: EMBEDDINGS, body: { input: [longText(5, 160), longText(6, 160)] }, numRequests: 2 },
   text('a scored prompt', { prompt: longText(3), echo: true, logprobs: 1, max_tokens: 0, stream: false }),
   text('a long prompt, echoed with its log-probabilities', { prompt: longText(2), echo: true, logprobs: 1, max_tokens: 5 }),
   chat('log-probabilities of a long prompt', { prompt_logprobs: 1, max_tokens: 5 }, longText(1)),
