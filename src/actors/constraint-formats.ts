@@ -12,6 +12,8 @@ export interface FormatThread {
   format(spec: ConstraintSpec, signal?: AbortSignal): Promise<Format>;
 }
 
+/** More is not even begun here. */
+const MAX_SMALL_CHARS = 8_192;
 const MAX_KEPT = 128;
 /** Longer texts are not kept. */
 const MAX_KEY_CHARS = 32_768;
@@ -53,6 +55,7 @@ export class ConstraintFormats {
       this.#keep(key, known);
       return known;
     }
+    if (this.#thread && key.length > MAX_SMALL_CHARS) throw new Postponed(spec, key);
     try {
       const format = constraintFormat(spec, this.#thread ? SMALL_WORK : LARGE_WORK);
       this.#keep(key, format);

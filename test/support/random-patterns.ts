@@ -21,7 +21,7 @@ const ATOMS = [
   '(?:yes|no)',
   '[^a-z\\n]',
 ];
-const COUNTS = ['', '', '', '?', '{2}', '{1,3}', '{0,4}', '+?'];
+const COUNTS = ['', '', '', '', '?', '?', '{2}', '{2}?', '{1,3}', '{1,3}', '{0,4}', '{0,4}', '+?'];
 
 export function randomPattern(random: Random, depth = 2): string {
   const pick = <T>(from: readonly T[]): T => from[random.below(from.length)]!;

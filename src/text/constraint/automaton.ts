@@ -185,6 +185,7 @@ function explored(
   isAccepting: (state: readonly number[]) => boolean,
   edgesOf: (state: readonly number[]) => readonly (readonly [number, number, readonly number[]])[],
 ): Automaton {
+  spend(50);
   const ids = new Map([[keyOf(start), 0]]);
   const found = [start];
   const states: { isAccepting: boolean; edges: Edge[] }[] = [];
@@ -236,7 +237,7 @@ function trimmed(states: readonly { isAccepting: boolean; edges: readonly Edge[]
 const MAX_MINIMISED = 200;
 
 /** Moore: states fall into groups by what follows, until no group splits. */
-function minimised(automaton: Automaton): Automaton {
+export function minimised(automaton: Automaton): Automaton {
   const { states } = automaton;
   if (states.length > MAX_MINIMISED) return automaton;
   let groups: number[] = states.map(({ isAccepting }) => (isAccepting ? 1 : 0));

@@ -2,7 +2,7 @@
  * JSON numbers with bounds, as regular expressions over their digits. A number is written with at most 15 significant digits: a double
  * holds every such decimal exactly enough that no validator sees it on the other side of a bound.
  */
-import { type Automaton, automatonOf, bothOf } from './automaton.ts';
+import { type Automaton, automatonOf, bothOf, minimised } from './automaton.ts';
 import { ConstraintError } from './constraint-error.ts';
 import { alt, concat, EMPTY, NOTHING, optional, type RegexNode, range, repeat, text } from './regex-node.ts';
 
@@ -158,10 +158,15 @@ const MAX_MULTIPLE_DIGITS = 9;
  * @throws ConstraintError when that takes too many states.
  */
 export function multiplesOf(divisor: number, numbers: RegexNode): Automaton {
-  let [odd, numZeros] = [divisor, 0];
-  for (; odd % 10 === 0; odd /= 10) numZeros += 1;
+  // Zeros at the end can be told apart only where the rest has no part in 10.
+  const zeroesAtEnd = /0*$/.exec(String(divisor))![0].length;
+  const rest = divisor / 10 ** zeroesAtEnd;
+  const isApart = rest % 2 !== 0 && rest % 5 !== 0;
+  const [odd, numZeros] = isApart ? [rest, zeroesAtEnd] : [divisor, 0];
   if (odd > MAX_REMAINDERS) {
-    throw new ConstraintError(`"multipleOf": ${divisor} is not supported: its part without zeros at the end is at most ${MAX_REMAINDERS}`);
+    throw new ConstraintError(
+      `"multipleOf": ${divisor} is not supported: divisors are at most ${MAX_REMAINDERS}, or a smaller odd number with zeros behind it`,
+    );
   }
   // State 1 + r: the digits so far leave the remainder r. Zeros at the end are told apart by a pattern beside it.
   const states = Array.from({ length: odd }, (_, remainder) => ({
@@ -169,7 +174,7 @@ export function multiplesOf(divisor: number, numbers: RegexNode): Automaton {
     edges: Array.from({ length: 10 }, (_digit, digit) => [48 + digit, 48 + digit, 1 + ((remainder * 10 + digit) % odd)] as const),
   }));
   const start = { isAccepting: false, edges: [[45, 45, 1] as const, ...states[0]!.edges] };
-  const remainders: Automaton = { states: [start, ...states] };
+  const remainders = minimised({ states: [start, ...states] });
   const zeros = alt(text('0'), concat(optional(text('-')), repeat(DIGIT, 1, MAX_MULTIPLE_DIGITS), text('0'.repeat(numZeros))));
   return bothOf(bothOf(remainders, automatonOf(zeros)), automatonOf(numbers));
 }

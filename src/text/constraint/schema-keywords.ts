@@ -83,7 +83,7 @@ export class KeywordReader {
 }
 
 const MAX_DEPTH = 100;
-const MAX_VALUES = 50_000;
+const MAX_VALUES = 20_000;
 
 /** Before anything walks it: the nesting and the number of values of some JSON. Needs no stack. @throws ConstraintError */
 export function checkSize(root: unknown): void {

@@ -87,7 +87,7 @@ export class SchemaReader {
   }
 
   #both(a: readonly Shape[], b: readonly Shape[], path: string): readonly Shape[] {
-    spend(a.length * b.length);
+    spend(20 * a.length * b.length);
     const common = a.flatMap((x) => b.map((y) => intersected(x, y, (value, shape) => isMember(value, shape, this.isMember))));
     return this.#merged(
       common.filter((shape) => shape !== null),
@@ -212,6 +212,7 @@ export class SchemaReader {
     const shapes = this.#types(schema, path, read).map((shape) => this.#restricted(shape, schema, path, read));
     const listed = Object.hasOwn(schema, 'const') ? [schema.const] : read.list('enum');
     if (listed === null) return shapes;
+    spend(2 * listed.length);
     const isListedTwice = Object.hasOwn(schema, 'const') && Object.hasOwn(schema, 'enum');
     const others = isListedTwice ? new Set(read.list('enum')!.map(canonicalJson)) : null;
     const fitting = listed.filter((value) => shapes.some((shape) => isMember(value, shape, this.isMember)));

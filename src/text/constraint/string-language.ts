@@ -3,7 +3,8 @@ import { type Automaton, accepts, automatonOf, bothOf, differenceOf, isEmpty } f
 import { ANY_CHAR, type CharSet, chars, complement, contains, intersection } from './char-set.ts';
 import { ConstraintError } from './constraint-error.ts';
 import { asciiClass, beyondAscii, type EbnfWriter, literal, oneOf } from './ebnf.ts';
-import { lengthsOf, type RegexNode, repeat, set } from './regex-node.ts';
+import { concat, lengthsOf, type RegexNode, repeat, set, text } from './regex-node.ts';
+import { WorkLimitError } from './work-limit.ts';
 
 export interface StringShape {
   /** In Unicode characters. */
@@ -56,9 +57,9 @@ const WRITABLE: CharSet = intersection(
 export function jsonString(shape: StringShape, writer: EbnfWriter): string {
   const { every, none, minLength, maxLength } = shape;
   if (every.length === 0 && none.length === 0) return plainJsonString(minLength, maxLength, writer);
-  const direct = isOnePattern(shape) ? directly(every[0]!, PLAIN, writer) : null;
-  if (direct !== null) return `"\\"" ${direct} "\\""`;
-  return `"\\"" ${automatonRules(restricted(languageOfShape(shape)), writer, jsonEdges, '"\\""')}`;
+  const only = isOnePattern(shape) && isPlain(every[0]!) ? every[0]! : null;
+  const closed = only && concat(only, text('"'));
+  return `"\\"" ${cheapest(closed, ANY_CHAR, writer, () => automatonRules(restricted(languageOfShape(shape)), writer, jsonEdges, '"\\""'))}`;
 }
 
 const isOnePattern = ({ every, none, minLength, maxLength }: StringShape): boolean =>
@@ -73,11 +74,12 @@ function isPlain(node: RegexNode): boolean {
 
 /** A text as it is (guided_regex): an expression. */
 export function plainText(every: readonly RegexNode[], none: readonly RegexNode[], writer: EbnfWriter): string {
-  const only = every.length === 1 && none.length === 0 ? directly(every[0]!, ANY_CHAR, writer) : null;
-  if (only !== null) return only;
-  const language = languageOfShape({ ...ANY_STRING, every, none });
-  if (isEmpty(language)) throw new ConstraintError('No text matches the pattern');
-  return automatonRules(language, writer, plainEdges, '""');
+  const only = every.length === 1 && none.length === 0 ? every[0]! : null;
+  return cheapest(only, ANY_CHAR, writer, () => {
+    const language = languageOfShape({ ...ANY_STRING, every, none });
+    if (isEmpty(language)) throw new ConstraintError('No text matches the pattern');
+    return automatonText(language, writer);
+  });
 }
 
 /** Whether a string has this shape. */
@@ -236,28 +238,46 @@ function freeRest(writer: EbnfWriter): string {
   return name;
 }
 
-/** Groups that are repeated more often than this are told by states: the matcher's time would grow with the text. */
-const MAX_GROUP_REPEAT = 4;
+/**
+ * A tree as it stands where that is cheap, else as states, which keep the matcher's time the same for every character. What has too many
+ * states is written as it stands all the same. Null = not a single tree.
+ */
+function cheapest(tree: RegexNode | null, allowed: CharSet, writer: EbnfWriter, asStates: () => string): string {
+  const cheap = tree && directly(tree, allowed, writer, MAX_GROUP_REPEAT);
+  if (cheap !== null) return cheap;
+  try {
+    return asStates();
+  } catch (error) {
+    const slow =
+      tree && error instanceof ConstraintError && !(error instanceof WorkLimitError) && directly(tree, allowed, writer, MAX_REPEAT);
+    if (slow) return slow;
+    throw error;
+  }
+}
 
-/** Trees that are cheap as they stand: repeats of ASCII characters, and groups repeated a few times. Null for others. */
-function directly(node: RegexNode, allowed: CharSet, writer: EbnfWriter): string | null {
+/** Groups that are repeated more often than this cost the matcher time that grows with the text. */
+const MAX_GROUP_REPEAT = 4;
+const MAX_REPEAT = 1_000;
+
+/** Repeats of ASCII characters, and groups repeated at most `maxRepeat` times (endlessly only above MAX_GROUP_REPEAT). Null for others. */
+function directly(node: RegexNode, allowed: CharSet, writer: EbnfWriter, maxRepeat: number): string | null {
   switch (node.type) {
     case 'set':
       return node.set.length === 0 || intersection(node.set, complement(allowed)).length > 0 ? null : oneOf(node.set, writer);
     case 'concat': {
-      const items = node.items.map((item) => directly(item, allowed, writer));
+      const items = node.items.map((item) => directly(item, allowed, writer, maxRepeat));
       return items.includes(null) ? null : items.length === 0 ? '""' : items.join(' ');
     }
     case 'alt': {
-      const items = node.items.map((item) => directly(item, allowed, writer));
+      const items = node.items.map((item) => directly(item, allowed, writer, maxRepeat));
       return items.includes(null) || items.length === 0 ? null : `(${items.join(' | ')})`;
     }
     case 'repeat': {
-      const item = directly(node.item, allowed, writer);
-      const isCheap = isAsciiSet(node.item) || (node.max !== null && node.max <= MAX_GROUP_REPEAT);
+      const item = directly(node.item, allowed, writer, maxRepeat);
+      const isCheap = isAsciiSet(node.item) || (node.max === null ? maxRepeat > MAX_GROUP_REPEAT : node.max <= maxRepeat);
       if (item === null || !isCheap) return null;
-      if (node.max === null) return node.min === 0 ? `${item}*` : node.min === 1 ? `${item}+` : `${item}{${node.min},}`;
-      return `(${item}){${node.min},${node.max}}`;
+      const counts = node.max === null ? (node.min === 0 ? '*' : node.min === 1 ? '+' : `{${node.min},}`) : `{${node.min},${node.max}}`;
+      return `(${item})${counts}`;
     }
     default:
       return node satisfies never;
@@ -268,7 +288,7 @@ const isAsciiSet = (node: RegexNode): boolean => node.type === 'set' && node.set
 
 /** A number or another text without quotes, as an expression. */
 export function bareText(node: RegexNode, writer: EbnfWriter): string {
-  const direct = directly(node, ANY_CHAR, writer);
+  const direct = directly(node, ANY_CHAR, writer, MAX_GROUP_REPEAT);
   return direct === null ? automatonText(automatonOf(node), writer) : writer.rule('bare', direct);
 }
 

@@ -15,7 +15,8 @@ export class WorkLimitError extends ConstraintError {
   }
 }
 
-let left = LARGE_WORK;
+/** Without a limit nothing is counted. */
+let left = Number.POSITIVE_INFINITY;
 
 /** @throws WorkLimitError when `run` takes more steps. */
 export function withWorkLimit<T>(limit: number, run: () => T): T {
