@@ -60,7 +60,8 @@ export class GrammarCells {
 
   /**
    * A serving cell that knows the text; else an empty one, to compile in. What compiled quickly there joins the serving cell with the fewest
-   * matchers, so that a cell stays empty; what was slow stays where it was compiled, unless that is the last empty cell there can be.
+   * matchers, so that a cell stays empty. What was slow stays where it was compiled; where that is the last empty cell there can be, it goes
+   * to others of its kind, which it holds up while it is compiled again.
    */
   cellFor({ text, isQuick }: Job): Cell | null {
     const free = this.all().filter((cell) => cell.isReady && !cell.current);
@@ -69,9 +70,9 @@ export class GrammarCells {
     const knowing = serving.find((cell) => cell.texts.has(text));
     if (knowing || isQuick === null) return knowing ?? empty[0] ?? null;
     const spare = this.#isLastEmpty ? null : (empty[0] ?? null);
-    if (!isQuick) return spare;
-    const [idlest] = serving;
-    return idlest && (idlest.matchers.size < CROWD || !spare) ? idlest : (spare ?? empty[0] ?? null);
+    const [idlest] = serving.filter((cell) => isSlow(cell) !== isQuick);
+    if (!isQuick) return spare ?? idlest ?? serving[0] ?? null;
+    return idlest && (idlest.matchers.size < CROWD || !spare) ? idlest : (spare ?? serving[0] ?? empty[0] ?? null);
   }
 
   /** Whether there is only one cell without matchers, and no room for another. */
@@ -83,4 +84,10 @@ export class GrammarCells {
 export function isEmpty(cell: Cell): boolean {
   for (const { memory } of cell.matchers.values()) if (memory.turn !== 'closed') return false;
   return true;
+}
+
+/** Whether a text is served there whose compilation would hold up others. */
+function isSlow(cell: Cell): boolean {
+  for (const { memory, isSlow } of cell.matchers.values()) if (isSlow && memory.turn !== 'closed') return true;
+  return false;
 }

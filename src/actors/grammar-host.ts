@@ -29,6 +29,10 @@ const WAIT_LIMIT_MS = 10_000;
 /** An empty cell that has taken more memory than this is replaced. */
 const MAX_CELL_BYTES = 256 * 2 ** 20;
 const MAX_START_FAILURES = 3;
+/** What compiles in the given time there compiles in it everywhere, in proportion: each state of a grammar looks at every token. */
+const REFERENCE_VOCABULARY = 16_384;
+/** What compiled before is only slowed down by the moment. */
+const PATIENCE_WITH_CONTINUED = 10;
 const MAX_OUTPUT_TOKENS = 2 ** 20;
 
 export class GrammarHost {
@@ -86,6 +90,7 @@ export class GrammarHost {
         maxTokens,
         matchers: [],
         isQuick: null,
+        isContinued: choices.some(({ outputIds }) => outputIds.length > 0),
         askedAt,
         startedAt: 0,
         settle,
@@ -153,7 +158,7 @@ export class GrammarHost {
     const matchers = isTrial ? [] : job.matchers;
     for (const { id, memory } of matchers) {
       memory.cellIndex = cell.index;
-      cell.matchers.set(id, { id, memory, text, runsAhead });
+      cell.matchers.set(id, { id, memory, text, runsAhead, isSlow: job.isQuick === false });
     }
     job.startedAt = this.#options.clock.monotonic();
     cell.current = { job, isTrial };
@@ -194,12 +199,12 @@ export class GrammarHost {
 
   #opened(cell: Cell, job: Job, isTrial: boolean): void {
     cell.texts.add(job.text);
-    if (!isTrial) {
+    job.isQuick ??= this.#options.clock.monotonic() - job.startedAt <= QUICK_MS;
+    if (isTrial) this.#waiting.unshift(job);
+    else {
+      for (const { id } of job.matchers) cell.matchers.set(id, { ...cell.matchers.get(id)!, isSlow: !job.isQuick });
       job.settle.resolve(job.matchers);
-      return;
     }
-    job.isQuick = this.#options.clock.monotonic() - job.startedAt <= QUICK_MS;
-    this.#waiting.unshift(job);
   }
 
   // ---- cells
@@ -254,9 +259,9 @@ export class GrammarHost {
     if (current && isBlamed) current.job.settle.reject(new GrammarError(this.#complaint(why, culprit), true));
     const lost = [...cell.matchers.values()].filter(({ id, memory }) => memory.turn !== 'closed' && !owned.has(id));
     void cell.link.terminate().then(() => {
-      for (const { id, memory, text, runsAhead } of lost) {
+      for (const { id, memory, text, runsAhead, isSlow } of lost) {
         if (id === culprit) this.#failMatcher(memory, why);
-        else this.#reopen({ id, memory }, text, runsAhead);
+        else this.#reopen({ id, memory }, { text, runsAhead, isQuick: !isSlow });
       }
       if (current && !isBlamed) this.#enqueue(current.job);
       this.#dispatch();
@@ -265,15 +270,15 @@ export class GrammarHost {
 
   #complaint(why: MatcherFailure, culprit: number | null): string {
     if (why === 'overran' && culprit === 0)
-      return `The constraint takes too long to compile, at most ${this.#options.compileLimitMs / 1000} s: fewer or smaller repeats and alternatives help.`;
+      return `The constraint takes too long to compile, at most ${this.#compileLimitMs / 1000} s: fewer or smaller repeats and alternatives help.`;
     return `The constraint cannot be used: ${MATCHER_FAILURES[why]}.`;
   }
 
-  #reopen(matcher: OpenMatcher, text: string, runsAhead: boolean): void {
+  #reopen(matcher: OpenMatcher, grammar: Pick<Job, 'text' | 'runsAhead' | 'isQuick'>): void {
     const askedAt = this.#options.clock.monotonic();
     const settle = { resolve: () => {}, reject: () => this.#failMatcher(matcher.memory, 'aborted') };
-    const job = { id: this.#nextId++, text, runsAhead, choices: [], maxTokens: 0, matchers: [matcher], askedAt, startedAt: 0, settle };
-    this.#enqueue({ ...job, isQuick: true });
+    const facts = { id: this.#nextId++, choices: [], maxTokens: 0, isContinued: true, askedAt, startedAt: 0 };
+    this.#enqueue({ ...grammar, ...facts, matchers: [matcher], settle });
   }
 
   #failMatcher(memory: MatcherMemory, why: MatcherFailure): void {
@@ -304,7 +309,7 @@ export class GrammarHost {
       }
     }
     this.#waiting = this.#waiting.filter((job) => {
-      const isOver = job.choices.length > 0 && now - job.askedAt > WAIT_LIMIT_MS;
+      const isOver = !job.isContinued && now - job.askedAt > WAIT_LIMIT_MS;
       if (isOver) job.settle.reject(new GrammarUnavailableError('Too many grammars are in use at the moment.'));
       return !isOver;
     });
@@ -317,7 +322,13 @@ export class GrammarHost {
       cell.operation = number === null ? null : { number, since: now };
       return false;
     }
-    const limit = this.#board.matcher(cell.index) === 0 ? this.#options.compileLimitMs : this.#options.maskLimitMs;
+    const patience = cell.current?.job.isContinued ? PATIENCE_WITH_CONTINUED : 1;
+    const limit = this.#board.matcher(cell.index) === 0 ? this.#compileLimitMs * patience : this.#options.maskLimitMs;
     return now - cell.operation.since > limit;
+  }
+
+  get #compileLimitMs(): number {
+    const share = Math.max(1, (this.#facts?.vocabSize ?? 0) / REFERENCE_VOCABULARY);
+    return Math.round(this.#options.compileLimitMs * share);
   }
 }

@@ -12,7 +12,7 @@ export interface GrammarHostOptions {
   readonly rankWake: SharedArrayBuffer;
   /** Threads at most, the empty one included. 4. */
   readonly maxCells?: number;
-  /** Time for one compilation. 1500 ms. */
+  /** Time for one compilation with 16,384 tokens; in proportion with more. 1500 ms. */
   readonly compileLimitMs?: number;
   /** Time for one mask. 2000 ms. */
   readonly maskLimitMs?: number;
@@ -47,6 +47,8 @@ export interface Job {
   matchers: readonly OpenMatcher[];
   /** Whether its grammar compiles quickly; null = nobody knows. */
   isQuick: boolean | null;
+  /** An engine has taken it before, and its text has begun: it is waited for. */
+  readonly isContinued: boolean;
   readonly askedAt: number;
   startedAt: number;
   readonly settle: { resolve(matchers: readonly OpenMatcher[]): void; reject(error: Error): void };
@@ -59,7 +61,7 @@ export interface Cell {
   /** The one job that it was given. `isTrial`: it only compiles. */
   current: { readonly job: Job; readonly isTrial: boolean } | null;
   readonly texts: Set<string>;
-  readonly matchers: Map<number, OpenMatcher & { readonly text: string; readonly runsAhead: boolean }>;
+  readonly matchers: Map<number, OpenMatcher & { readonly text: string; readonly runsAhead: boolean; readonly isSlow: boolean }>;
   operation: { readonly number: number; readonly since: number } | null;
   numBytes: number;
 }
