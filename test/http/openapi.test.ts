@@ -111,7 +111,7 @@ describe('/openapi.json', () => {
         .split('\n')
         .filter((line) => line.includes('curl '));
       for (const command of commands) {
-        const [path] = /\/v1\/[a-z/]+/.exec(command) ?? [];
+        const [path] = /\/v1\/[a-z/_]+/.exec(command) ?? [];
         const [, body] = / -d '(\{[^']*\})'/.exec(command) ?? [];
         if (!path || !body) continue;
         const isValid = validator(json, path);
