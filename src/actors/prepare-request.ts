@@ -1,7 +1,15 @@
 /** From what a client asked to what an engine gets: the prompt rendered and encoded, every default filled in, every limit checked. */
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Prompt } from '../core/generation.ts';
-import { GREEDY, type LogprobsKind, RAW_LOGPROBS, type SamplingParams, type ThinkingLimits } from '../core/sampling-params.ts';
+import {
+  GREEDY,
+  type LogprobsKind,
+  MAX_PROMPT_LOGPROBS,
+  numPromptLogprobs,
+  RAW_LOGPROBS,
+  type SamplingParams,
+  type ThinkingLimits,
+} from '../core/sampling-params.ts';
 import { badWordIds } from '../text/bad-words.ts';
 import { type ChatTemplate, RequestTemplates } from '../text/chat-template.ts';
 import { joinTextParts } from '../text/content-parts.ts';
@@ -90,7 +98,7 @@ export async function prepareRequest(
   const constraint = request.tools || request.constraint ? await constraintOf(request, parsers, model, { templates, signal }) : null;
   const thinking = thinkingOf(request, promptText, constraint !== null || request.constraint !== undefined, model);
   const params = { ...toSamplingParams(request, model, promptIds.length), constraint, thinking };
-  checkPromptLogprobs(params, promptIds.length, model);
+  checkPromptLogprobs(params, promptIds.length, request.n, model);
   return { promptIds, promptText, params, ...parsers };
 }
 
@@ -166,14 +174,11 @@ function toSamplingParams(request: GenerateRequest, model: ModelText, numPromptT
   };
 }
 
-/** Values that a prompt's log-probabilities may be together: they are kept, and sent, as a whole. */
-const MAX_PROMPT_LOGPROBS = 500_000;
-
-function checkPromptLogprobs({ promptLogprobs }: SamplingParams, numPromptTokens: number, { vocabSize }: ModelText): void {
+function checkPromptLogprobs({ promptLogprobs }: SamplingParams, numPromptTokens: number, n: number, { vocabSize }: ModelText): void {
   if (promptLogprobs === null) return;
-  const numEach = 1 + (promptLogprobs < 0 ? vocabSize : promptLogprobs);
-  if (numEach * numPromptTokens <= MAX_PROMPT_LOGPROBS) return;
-  const message = `prompt_logprobs of ${numPromptTokens} tokens with ${numEach - 1} alternatives each are more than ${MAX_PROMPT_LOGPROBS} values: ask for fewer alternatives, or send the prompt in parts.`;
+  if (numPromptLogprobs(promptLogprobs, { numPromptTokens, numChoices: n, vocabSize }) <= MAX_PROMPT_LOGPROBS) return;
+  const numEach = promptLogprobs < 0 ? vocabSize : promptLogprobs;
+  const message = `prompt_logprobs of ${numPromptTokens} tokens with ${numEach} alternatives each${n > 1 ? `, told by ${n} choices,` : ''} are more than ${MAX_PROMPT_LOGPROBS} values: ask for fewer alternatives or choices, or send the prompt in parts.`;
   throw new TroupeError('invalid_request', message, { param: 'prompt_logprobs' });
 }
 

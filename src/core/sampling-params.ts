@@ -92,3 +92,11 @@ export const GREEDY: SamplingParams = {
   thinking: null,
   pooling: false,
 };
+
+/** Values that a request's prompt log-probabilities may be together, over all its choices and prompts: they are kept, and sent, as a whole. */
+export const MAX_PROMPT_LOGPROBS = 500_000;
+
+/** Values that the log-probabilities of one prompt are, each choice telling them all. @param count alternatives per token, -1 = the vocabulary. */
+export function numPromptLogprobs(count: number, of: { numPromptTokens: number; numChoices: number; vocabSize: number }): number {
+  return (1 + (count < 0 ? of.vocabSize : count)) * of.numPromptTokens * of.numChoices;
+}

@@ -6,6 +6,7 @@ import { FieldError } from './error-reply.ts';
 import type { HttpRequest } from './http-message.ts';
 import { mapInTurn } from './map-in-turn.ts';
 import { mergeSources } from './merge-sources.ts';
+import { checkPromptLogprobs } from './prompt-logprob-limit.ts';
 import type { RequestContext } from './routes.ts';
 import { requireGeneration, requireServing, type Services } from './services.ts';
 import { addUsage } from './usage.ts';
@@ -77,6 +78,7 @@ export class GenerationRun {
       const generations = await mapInTurn(options.requests, MAX_AT_ONCE, (request, i) =>
         generator.generate(request, controllers[i]!.signal),
       );
+      checkPromptLogprobs(options.requests, generations, generator.model);
       const run = new GenerationRun(services, options, context, generations);
       http.signal.addEventListener('abort', () => run.#end('abort'), { once: true });
       if (http.signal.aborted) run.#end('abort');

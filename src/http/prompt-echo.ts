@@ -21,11 +21,13 @@ export function promptEcho(generation: Generation, logprobs: number | undefined,
 
 function echoedLogprobs(generation: Generation, text: string, count: number, names: TokenNames): TextLogprobs {
   const form = noTextLogprobs();
-  const offsets = tokenOffsets(text, generation.promptTokens());
+  // Made anew by each call: once is enough.
+  const tokens = generation.promptTokens();
+  const offsets = tokenOffsets(text, tokens);
   const entries = generation.promptLogprobs() ?? [];
   for (const [i, tokenId] of generation.promptTokenIds.entries()) {
     const entry = entries[i];
-    const token = generation.promptTokens()[i] ?? '';
+    const token = tokens[i] ?? '';
     if (entry) addToken(form, entry, count === -1 ? entry.top : entry.top.slice(0, count), offsets[i] ?? 0, names);
     else {
       form.tokens.push(names === 'text' ? token : names === 'id' ? `token_id:${tokenId}` : '');

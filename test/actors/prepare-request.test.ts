@@ -272,3 +272,12 @@ test('limits on thinking are told in ids, with what closes it and whether the pr
   const constrained = await limits(true, { reasoningMaxTokens: 0, constraint: { type: 'json_object', param: 'response_format' } });
   assert.deepEqual(constrained?.forcedIds, ids('</think>'), 'what follows is up to the constraint');
 });
+
+test('the log-probabilities of a prompt are told by every choice, and have a limit together', async () => {
+  const tokenIds = Array.from({ length: 500 }, () => 300);
+  const asked = (n: number, promptLogprobs: number) =>
+    prepareRequest(generateRequest({ prompt: { type: 'tokens', tokenIds }, n, sampling: { promptLogprobs, maxTokens: 1 } }), mini());
+  await asked(50, 19);
+  await assert.rejects(asked(51, 19), { code: 'invalid_request', param: 'prompt_logprobs' });
+  await assert.rejects(asked(1, -1), { code: 'invalid_request', param: 'prompt_logprobs' });
+});

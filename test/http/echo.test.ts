@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Generation } from '../../src/core/generation.ts';
+import { promptEcho } from '../../src/http/prompt-echo.ts';
 import { COMPLETIONS, call, testApi } from '../support/api-client.ts';
 import { each } from '../support/fake-generator.ts';
 import { parseChunks } from '../support/sse-client.ts';
@@ -124,5 +126,18 @@ describe('echo', () => {
     });
     const { json } = await call(api, COMPLETIONS, { body: { prompt: 'é!', echo: true, logprobs: 0 } });
     assert.deepEqual(json.choices[0].logprobs.text_offset, [0, 0, 1, 1]);
+  });
+
+  it("names a prompt's tokens once, however long it is", () => {
+    const { promptTokens: tokens, promptTokenIds, promptText } = PROMPT;
+    let numAsked = 0;
+    const promptTokens = () => {
+      numAsked++;
+      return tokens;
+    };
+    const generation = { promptTokenIds, promptTokens, promptText: () => promptText, promptLogprobs: () => null };
+    const { logprobs } = promptEcho(generation as unknown as Generation, 1, 'text');
+    assert.deepEqual(logprobs?.tokens, tokens);
+    assert.equal(numAsked, 1);
   });
 });

@@ -142,4 +142,17 @@ describe('prompt_logprobs', () => {
       assert.match(json.error.message, /Logprobs is disabled/);
     });
   }
+
+  it('of all prompts and choices of a batch have one limit, and what is above it is aborted', async () => {
+    const { api, generator } = testApi({ promptTokenIds: Array.from({ length: 1000 }, (_, id) => id), script });
+    const ask = (prompts: number, fields: object) =>
+      call(api, COMPLETIONS, { body: { prompt: Array(prompts).fill('x'), max_tokens: 1, ...fields } });
+    for (const fields of [{ prompt_logprobs: 19 }, { echo: true, logprobs: 19 }]) {
+      assert.equal((await ask(25, fields)).status, 200);
+      const from = generator.runs.length;
+      const { status, json } = await ask(26, fields);
+      assert.deepEqual([status, json.error.code, json.error.param], [400, 'invalid_value', 'prompt_logprobs']);
+      assert.ok(generator.runs.slice(from).every(({ signal }) => signal.aborted));
+    }
+  });
 });
