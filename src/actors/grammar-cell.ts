@@ -20,7 +20,7 @@ export interface OpenJob {
 
 /** Cell → host. */
 export type FromCell =
-  | { readonly type: 'ready'; readonly vocabSize: number; readonly endIds: readonly number[] }
+  | { readonly type: 'ready'; readonly vocabSize: number; readonly endIds: readonly number[]; readonly clock: string | null }
   | { readonly type: 'opened'; readonly job: number; readonly numBytes: number }
   /** `broken`: `reloads` = it makes itself a new instance and says `ready` again; `ends` = others live in it, and it is to be replaced. */
   | { readonly type: 'refused'; readonly job: number; readonly message: string; readonly broken: 'no' | 'reloads' | 'ends' };

@@ -20,6 +20,7 @@ import {
 import { GrammarError } from './grammar-library.ts';
 import { type GrammarHandle, MATCHER_FAILURES, type MatcherFailure, MatcherMemory } from './grammar-memory.ts';
 import { spawnGrammarThread } from './grammar-thread.ts';
+import { threadMs } from './thread-clock.ts';
 
 const WATCH_MS = 50;
 const MAX_TEXT_CHARS = 256 * 1024;
@@ -31,6 +32,8 @@ const MAX_CELL_BYTES = 256 * 2 ** 20;
 const MAX_START_FAILURES = 3;
 /** What compiles in the given time there compiles in it everywhere, in proportion: each state of a grammar looks at every token. */
 const REFERENCE_VOCABULARY = 16_384;
+/** So many times slower than alone a cell may be on a busy machine before it counts as stuck. */
+const MAX_SLOWDOWN = 6;
 /** What compiled before is only slowed down by the moment. */
 const PATIENCE_WITH_CONTINUED = 10;
 const MAX_OUTPUT_TOKENS = 2 ** 20;
@@ -48,7 +51,7 @@ export class GrammarHost {
   #isClosed = false;
 
   constructor(options: GrammarHostOptions) {
-    this.#options = { maxCells: 4, compileLimitMs: 1500, maskLimitMs: 2000, ...options };
+    this.#options = { maxCells: 4, compileLimitMs: 1000, maskLimitMs: 2000, ...options };
     this.#board = CellBoard.create(this.#options.maxCells);
     this.#cells = new GrammarCells(this.#options.maxCells);
     this.#rankWake = new Int32Array(options.rankWake);
@@ -173,6 +176,7 @@ export class GrammarHost {
     switch (message.type) {
       case 'ready':
         this.#facts = message;
+        cell.clock = message.clock;
         this.#numStartFailures = 0;
         cell.isReady = true;
         break;
@@ -227,6 +231,7 @@ export class GrammarHost {
       texts: new Set(),
       matchers: new Map(),
       operation: null,
+      clock: null,
       numBytes: 0,
     };
     this.#cells.add(cell);
@@ -319,12 +324,15 @@ export class GrammarHost {
   #isStuck(cell: Cell, now: number): boolean {
     const number = this.#board.operation(cell.index);
     if (number === null || cell.operation?.number !== number) {
-      cell.operation = number === null ? null : { number, since: now };
+      cell.operation = number === null ? null : { number, since: now, computedMs: threadMs(cell.clock) };
       return false;
     }
     const patience = cell.current?.job.isContinued ? PATIENCE_WITH_CONTINUED : 1;
     const limit = this.#board.matcher(cell.index) === 0 ? this.#compileLimitMs * patience : this.#options.maskLimitMs;
-    return now - cell.operation.since > limit;
+    const passedMs = now - cell.operation.since;
+    const computedMs = threadMs(cell.clock);
+    if (computedMs === null || cell.operation.computedMs === null) return passedMs > limit;
+    return computedMs - cell.operation.computedMs > limit || passedMs > limit * MAX_SLOWDOWN;
   }
 
   get #compileLimitMs(): number {

@@ -12,9 +12,9 @@ export interface GrammarHostOptions {
   readonly rankWake: SharedArrayBuffer;
   /** Threads at most, the empty one included. 4. */
   readonly maxCells?: number;
-  /** Time for one compilation with 16,384 tokens; in proportion with more. 1500 ms. */
+  /** Computing time for one compilation with 16,384 tokens; in proportion with more. 1000 ms. */
   readonly compileLimitMs?: number;
-  /** Time for one mask. 2000 ms. */
+  /** Computing time for one mask. 2000 ms. */
   readonly maskLimitMs?: number;
 }
 
@@ -62,6 +62,8 @@ export interface Cell {
   current: { readonly job: Job; readonly isTrial: boolean } | null;
   readonly texts: Set<string>;
   readonly matchers: Map<number, OpenMatcher & { readonly text: string; readonly runsAhead: boolean; readonly isSlow: boolean }>;
-  operation: { readonly number: number; readonly since: number } | null;
+  operation: { readonly number: number; readonly since: number; readonly computedMs: number | null } | null;
+  /** Of its thread (thread-clock.ts). */
+  clock: string | null;
   numBytes: number;
 }

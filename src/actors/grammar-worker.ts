@@ -5,6 +5,7 @@ import { Tokenizer } from '../text/tokenizer.ts';
 import { CellBoard } from './grammar-board.ts';
 import { type FromCell, GrammarCell, type OpenJob } from './grammar-cell.ts';
 import { GrammarLibrary } from './grammar-library.ts';
+import { ownThreadClock } from './thread-clock.ts';
 
 export interface GrammarWorkerData {
   readonly modelDir: string;
@@ -25,7 +26,7 @@ const newLibrary = () => GrammarLibrary.load({ tokenizer, ...facts });
 const cell = new GrammarCell({ newLibrary, ...facts, index, board, rankWake: new Int32Array(shared.rankWake) });
 const load = async (): Promise<void> => {
   await cell.load();
-  tell({ type: 'ready', ...facts });
+  tell({ type: 'ready', ...facts, clock: ownThreadClock() });
 };
 
 await load();
