@@ -9,6 +9,8 @@ export class PromptOutput {
   readonly #parts: WirePromptLogprobs[] = [];
   /** Prompt tokens that are told; the first has nothing before it that it could follow from. */
   #numKnown = 1;
+  /** All of them, made once: every choice tells them. */
+  #entries: readonly (PromptTokenLogprob | null)[] | null = null;
 
   constructor(promptIds: readonly number[], tokens: TokenNames) {
     this.#promptIds = promptIds;
@@ -28,7 +30,8 @@ export class PromptOutput {
   }
 
   /** One per prompt token that is known. */
-  entries(): (PromptTokenLogprob | null)[] {
+  entries(): readonly (PromptTokenLogprob | null)[] {
+    if (this.#entries) return this.#entries;
     const entries: (PromptTokenLogprob | null)[] = [null];
     for (const [firstIndex, ranks, logprobs, topIds, topLogprobs] of this.#parts) {
       const numTop = topIds.length / ranks.length;
@@ -40,6 +43,7 @@ export class PromptOutput {
         entries.push({ ...this.#named(this.#promptIds[firstIndex + i]!, logprobs[i]!), rank: ranks[i]!, top });
       }
     }
+    if (this.isComplete) this.#entries = entries;
     return entries;
   }
 

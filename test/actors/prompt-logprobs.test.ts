@@ -31,6 +31,7 @@ async function ask(cluster: Cluster, kills: readonly number[]): Promise<{ told: 
     const ids: number[] = [];
     for await (const deltas of generation.deltas) {
       told ??= generation.promptLogprobs();
+      assert.equal(generation.promptLogprobs(), told, 'made once, for all choices');
       for (const delta of deltas) ids.push(...delta.tokenIds.map((id) => delta.choice * 10_000 + id));
     }
     return { told: told!, ids: ids.toSorted((a, b) => a - b) };
