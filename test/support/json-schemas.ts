@@ -183,7 +183,7 @@ class SchemaWriter {
   }
 
   #reference(): Schema {
-    const name = this.#pick(['node', 'point', 'point', 'label', 'label', 'place']);
+    const name = this.#random.below(12) === 0 ? 'node' : this.#pick(['point', 'label', 'place']);
     if (!(name in this.definitions)) {
       this.definitions[name] = { type: 'integer' };
       this.definitions[name] =

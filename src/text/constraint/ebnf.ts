@@ -58,14 +58,17 @@ export function asciiClass(set: CharSet): string | null {
 
 /** The set's characters beyond ASCII, as a rule; null when it has none. */
 export function beyondAscii(set: CharSet, writer: EbnfWriter): string | null {
-  const others = intersection(set, BEYOND_ASCII);
-  if (others.length === 0) return null;
-  return writer.rule(
-    'utf8',
-    utf8Sequences(others)
-      .map((sequence) => sequence.map((range) => bracket([range])).join(' '))
-      .join(' | '),
-  );
+  const sequences = byteSequences(set);
+  return sequences.length === 0 ? null : writer.rule('utf8', sequences.join(' | '));
+}
+
+const byteSequences = (set: CharSet): string[] =>
+  utf8Sequences(intersection(set, BEYOND_ASCII)).map((sequence) => sequence.map((range) => bracket([range])).join(' '));
+
+/** One character of the set, without rules of its own. */
+export function oneOfInline(set: CharSet): string {
+  const ascii = asciiClass(set);
+  return `(${[...(ascii === null ? [] : [ascii]), ...byteSequences(set)].join(' | ')})`;
 }
 
 /** One character of the set, as an expression. */

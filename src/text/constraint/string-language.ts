@@ -4,7 +4,7 @@ import { ANY_CHAR, type CharSet, chars, complement, contains, intersection } fro
 import { ConstraintError } from './constraint-error.ts';
 import { asciiClass, beyondAscii, type EbnfWriter, literal, oneOf } from './ebnf.ts';
 import { concat, lengthsOf, type RegexNode, repeat, set, text } from './regex-node.ts';
-import { WorkLimitError } from './work-limit.ts';
+import { hasWork, WorkLimitError, withWorkLimit } from './work-limit.ts';
 
 export interface StringShape {
   /** In Unicode characters. */
@@ -211,7 +211,7 @@ function atMost(numChars: number, writer: EbnfWriter): string {
 
 /** Exactly BLOCK characters. */
 function block(writer: EbnfWriter): string {
-  const name = `block_${BLOCK}`;
+  const name = 'whole_block';
   if (writer.has(name)) return name;
   let rest = '""';
   for (let count = 1; count < BLOCK; count++) rest = writer.rule('block', charThen(rest, writer));
@@ -246,13 +246,23 @@ function cheapest(tree: RegexNode | null, allowed: CharSet, writer: EbnfWriter, 
   const cheap = tree && directly(tree, allowed, writer, MAX_GROUP_REPEAT);
   if (cheap !== null) return cheap;
   try {
-    return asStates();
+    return withWorkLimit(MAX_STATES_WORK, asStates);
   } catch (error) {
-    const slow =
-      tree && error instanceof ConstraintError && !(error instanceof WorkLimitError) && directly(tree, allowed, writer, MAX_REPEAT);
+    const isTooMuch = error instanceof ConstraintError && (!(error instanceof WorkLimitError) || hasWork(0));
+    const slow = tree && isTooMuch && expandedSize(tree) <= MAX_EXPANDED && directly(tree, allowed, writer, MAX_REPEAT);
     if (slow) return slow;
     throw error;
   }
+}
+
+const MAX_STATES_WORK = 100_000;
+/** Of a tree whose repeats are written out: more takes the compiler seconds. */
+const MAX_EXPANDED = 10_000;
+
+function expandedSize(node: RegexNode): number {
+  if (node.type === 'set') return 1;
+  if (node.type === 'repeat') return expandedSize(node.item) * Math.max(1, node.max ?? node.min + 1);
+  return node.items.reduce((size, item) => size + expandedSize(item), 0);
 }
 
 /** Groups that are repeated more often than this cost the matcher time that grows with the text. */

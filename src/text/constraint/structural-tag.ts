@@ -4,6 +4,7 @@
  */
 import { ConstraintError } from './constraint-error.ts';
 import { EbnfWriter } from './ebnf.ts';
+import { rewriteClasses } from './ebnf-classes.ts';
 import { languageOf } from './pattern-language.ts';
 import { schemaExpression } from './schema-grammar.ts';
 import { isObject } from './schema-keywords.ts';
@@ -38,11 +39,11 @@ export function grammarFormat(write: (writer: EbnfWriter) => string): Format {
   return { type: 'grammar', grammar: writer.grammar(start) };
 }
 
-/** EBNF goes to the compiler as it is; what it says about mistakes is the reply. */
+/** EBNF goes to the compiler almost as it is; what that says about mistakes is the reply. */
 export function ebnfFormat(ebnf: unknown): Format {
   if (typeof ebnf !== 'string' || ebnf.trim() === '') throw new ConstraintError('The grammar must be EBNF text that is not empty');
   if (!/(^|\n)\s*root\s*::=/.test(ebnf)) throw new ConstraintError('The grammar has no rule "root", where it would start');
-  return { type: 'grammar', grammar: ebnf };
+  return { type: 'grammar', grammar: rewriteClasses(ebnf) };
 }
 
 function legacy({ structures, triggers }: Readonly<Record<string, unknown>>): Format {

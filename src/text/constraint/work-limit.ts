@@ -21,13 +21,17 @@ let left = Number.POSITIVE_INFINITY;
 /** @throws WorkLimitError when `run` takes more steps. */
 export function withWorkLimit<T>(limit: number, run: () => T): T {
   const before = left;
-  left = limit;
+  left = Math.min(limit, before);
+  const granted = left;
   try {
     return run();
   } finally {
-    left = before;
+    left = before - (granted - left);
   }
 }
+
+/** Whether so much may still be done. */
+export const hasWork = (steps: number): boolean => left >= steps;
 
 /** Where something is computed whose size depends on the request. @throws WorkLimitError */
 export function spend(steps: number): void {

@@ -5,6 +5,7 @@ import { constraintFormat } from '../../../src/text/constraint/constraint-format
 import { WalkLab } from '../../support/grammar-lab.ts';
 import { randomSchema } from '../../support/json-schemas.ts';
 import { jsonValidator } from '../../support/json-validator.ts';
+import { randomGrammar } from '../../support/random-ebnf.ts';
 import { randomPattern } from '../../support/random-patterns.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
@@ -41,4 +42,19 @@ test('200 random patterns: whatever a walk writes matches', async (t) => {
   }
   t.diagnostic(`${numFinished} of 200 walks ended`);
   assert.ok(numFinished >= 180, `only ${numFinished} ended`);
+});
+
+test('50 random grammars: whatever a walk writes is recognised', async () => {
+  const random = seededRandom(13);
+  let numFinished = 0;
+  for (let round = 0; round < 50; round++) {
+    const { ebnf, matches } = randomGrammar(random);
+    const format = constraintFormat({ type: 'grammar', ebnf, param: 'grammar' });
+    for (const bytes of await lab.walks(format, 4, random)) {
+      if (!bytes) continue;
+      numFinished += 1;
+      assert.ok(matches(textOf(bytes)), `${JSON.stringify(textOf(bytes))} of\n${ebnf}`);
+    }
+  }
+  assert.ok(numFinished >= 150, `only ${numFinished} of 200 ended`);
 });
