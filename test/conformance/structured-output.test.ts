@@ -5,12 +5,14 @@ import { HOSTILE } from '../support/hostile-constraints.ts';
 import { randomSchema } from '../support/json-schemas.ts';
 import { jsonValidator } from '../support/json-validator.ts';
 import { startNeighbour } from '../support/neighbour.ts';
+import { randomGrammar } from '../support/random-ebnf.ts';
 import { randomPattern } from '../support/random-patterns.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { Server } from '../support/server.ts';
 
 const NUM_SCHEMAS = 500;
 const NUM_PATTERNS = 200;
+const NUM_GRAMMARS = 50;
 const NUM_AT_ONCE = 4;
 const MAX_TOKENS = 512;
 
@@ -97,6 +99,21 @@ test(`${NUM_PATTERNS} random patterns: every finished text matches from end to e
   });
   t.diagnostic(`${((numFinished / NUM_PATTERNS) * 100).toFixed(1)} % finished`);
   assert.ok(numFinished >= 0.9 * NUM_PATTERNS, `only ${numFinished} of ${NUM_PATTERNS} finished`);
+});
+
+test(`${NUM_GRAMMARS} random grammars: every finished text is recognised`, async (t) => {
+  const random = seededRandom(14);
+  const grammars = Array.from({ length: NUM_GRAMMARS }, () => randomGrammar(random));
+  let numFinished = 0;
+  await inParallel(grammars, async ({ ebnf, matches }, index) => {
+    const reply = await ask({ guided_grammar: ebnf, ...chosen(index) });
+    assert.equal(reply.status, 200, `${reply.message} for ${ebnf}`);
+    if (reply.finishReason !== 'stop') return;
+    numFinished += 1;
+    assert.ok(matches(reply.text), `${JSON.stringify(reply.text)} of\n${ebnf}`);
+  });
+  t.diagnostic(`${((numFinished / NUM_GRAMMARS) * 100).toFixed(1)} % finished`);
+  assert.ok(numFinished >= 0.9 * NUM_GRAMMARS, `only ${numFinished} of ${NUM_GRAMMARS} finished`);
 });
 
 test(`${HOSTILE.length} hostile constraints: each answers 400 or finishes, and a neighbour streams on`, async (t) => {
