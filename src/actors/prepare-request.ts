@@ -204,31 +204,25 @@ function constraintOf(
   model: ModelText,
   { templates, signal }: { readonly templates: RequestTemplates; readonly signal: AbortSignal | undefined },
 ): Promise<string | null> {
-  const {
-    tokenizer,
-    chatTemplate,
-    parsers = modelParsers(modelTraits(tokenizer, chatTemplate)),
-    formats = new ConstraintFormats(null),
-  } = model;
+  const { chatTemplate, formats = new ConstraintFormats(null) } = model;
   const thinking = () =>
     reasoning ? thinkingStart(request.prompt, reasoning, (prompt) => renderPrompt(prompt, model, templates)) : 'none';
-  const options = { dialect: parsers.tools, templateSource: chatTemplate?.source ?? '', thinking };
+  const options = { dialect: parsersOfModel(model).tools, templateSource: chatTemplate?.source ?? '', thinking };
   return formats.with((formatOf) => outputConstraint(request, { ...options, formatOf }), signal);
 }
 
-function thinkingOf(
-  request: GenerateRequest,
-  promptText: () => string,
-  isConstrained: boolean,
-  { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) }: ModelText,
-): ThinkingLimits | null {
-  return thinkingLimits(request, parsers.reasoning, promptText, { tokenizer, isConstrained });
+function thinkingOf(request: GenerateRequest, promptText: () => string, isConstrained: boolean, model: ModelText): ThinkingLimits | null {
+  return thinkingLimits(request, parsersOfModel(model).reasoning, promptText, { tokenizer: model.tokenizer, isConstrained });
 }
+
+const parsersOfModel = ({ parsers, tokenizer, chatTemplate }: ModelText): ModelParsers =>
+  parsers ?? modelParsers(modelTraits(tokenizer, chatTemplate));
 
 type RequestParsers = Pick<PreparedRequest, 'reasoning' | 'tools' | 'shownTokenIds'>;
 
 function parsersOf(request: GenerateRequest, promptText: () => string, model: ModelText): RequestParsers {
-  const { tokenizer, chatTemplate, parsers = modelParsers(modelTraits(tokenizer, chatTemplate)) } = model;
+  const { tokenizer, chatTemplate } = model;
+  const parsers = parsersOfModel(model);
   const toolUse = request.tools;
   const reasoning = request.parseReasoning && chatTemplate ? parsers.reasoning : null;
   const dialect = toolUse ? parsers.tools : null;

@@ -1,9 +1,8 @@
 /** POST /v1/embeddings: texts, token ids or messages in, one vector each out: the last token's hidden state, cut and normalised. */
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { ModelCard, Prompt } from '../core/generation.ts';
 import { FieldError } from './error-reply.ts';
-import { checkModelName } from './generate-request.ts';
+import { checkModelName, generationId } from './generate-request.ts';
 import { jsonReply } from './http-message.ts';
 import { prompts } from './message-fields.ts';
 import { plainChatFields, plainChatPrompt } from './plain-chat-prompt.ts';
@@ -15,7 +14,6 @@ import { requirePooling, type Services } from './services.ts';
 
 /** As OpenAI's. */
 const MAX_INPUTS = 2048;
-const MAX_USER_LENGTH = 64;
 
 /** What pooling requests have in common. */
 export const poolingFields = {
@@ -44,7 +42,7 @@ export function embeddings(services: Services): Handler {
     const { model } = services.generator;
     checkModelName(body.model, model);
     checkDimensions(body.dimensions, model);
-    const id = poolingId('embd', body);
+    const id = generationId('embd', body);
     context.nameAfter(id);
     const { truncate_prompt_tokens: truncatePromptTokens, priority } = body;
     const results = await poolAll(services, { id, prompts: promptsOf(body), truncatePromptTokens, priority }, http, context);
@@ -60,15 +58,6 @@ export function embeddings(services: Services): Handler {
       usage: poolingUsage(results),
     });
   };
-}
-
-/** @returns `embd-…`: the client's own id, or one with the user in it. */
-export function poolingId(
-  prefix: string,
-  { request_id, user }: { readonly request_id?: string | undefined; readonly user?: string | undefined },
-) {
-  if (request_id) return request_id.startsWith(`${prefix}-`) ? request_id : `${prefix}-${request_id}`;
-  return user ? `${prefix}-${user.slice(0, MAX_USER_LENGTH)}-${randomUUID()}` : `${prefix}-${randomUUID()}`;
 }
 
 /** @throws FieldError */

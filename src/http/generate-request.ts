@@ -9,8 +9,11 @@ import type { Features } from './services.ts';
 
 const MAX_USER_LENGTH = 64;
 
-/** @returns `chatcmpl-…` or `cmpl-…`: the client's own id, or one with the user in it, as FastDeploy builds them. */
-export function generationId(prefix: 'chatcmpl' | 'cmpl', { request_id, user }: Pick<ChatBody, 'request_id' | 'user'>): string {
+/** @returns `chatcmpl-…`, `cmpl-…`, `embd-…`, `reward-…`: the client's own id, or one with the user in it, as FastDeploy builds them. */
+export function generationId(
+  prefix: 'chatcmpl' | 'cmpl' | 'embd' | 'reward',
+  { request_id, user }: Pick<ChatBody, 'request_id' | 'user'>,
+): string {
   if (request_id) return request_id.startsWith(`${prefix}-`) ? request_id : `${prefix}-${request_id}`;
   return user ? `${prefix}-${user.slice(0, MAX_USER_LENGTH)}-${randomUUID()}` : `${prefix}-${randomUUID()}`;
 }

@@ -1,9 +1,9 @@
 /** POST /v1/reward: a conversation in, the model's scores of it out, in FastDeploy's shape. Only for checkpoints with a reward head. */
 import { z } from 'zod';
 import { TroupeError } from '../core/errors.ts';
-import { poolingFields, poolingId } from './embeddings.ts';
+import { poolingFields } from './embeddings.ts';
 import { FieldError } from './error-reply.ts';
-import { checkModelName } from './generate-request.ts';
+import { checkModelName, generationId } from './generate-request.ts';
 import { jsonReply } from './http-message.ts';
 import { plainChatPrompt } from './plain-chat-prompt.ts';
 import { poolAll, poolingUsage } from './pooling-run.ts';
@@ -27,7 +27,7 @@ export function reward(services: Services): Handler {
     checkModelName(body.model, generator.model);
     const prompt = plainChatPrompt(body, { addGenerationPrompt: false });
     if (!prompt) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: 'messages' });
-    const id = poolingId('reward', body);
+    const id = generationId('reward', body);
     context.nameAfter(id);
     const { truncate_prompt_tokens: truncatePromptTokens, priority } = body;
     const results = await poolAll(services, { id, prompts: [prompt], truncatePromptTokens, priority }, http, context);
