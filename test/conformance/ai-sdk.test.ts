@@ -1,8 +1,9 @@
 /** The Vercel AI SDK against the running server with the embedded model, with the provider's default settings. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateObject, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { serverForFile } from '../support/json-client.ts';
 import {
   ASK_JSON,
   ASK_STORY,
@@ -13,17 +14,12 @@ import {
   WEATHER_ANSWER,
   WEATHER_REPORT,
 } from '../support/mini-prompts.ts';
-import { Server } from '../support/server.ts';
 
-const server = new Server([]);
+const { server } = serverForFile();
 let model: ReturnType<ReturnType<typeof createOpenAICompatible>['chatModel']>;
 before(async () => {
   await server.ready();
   model = createOpenAICompatible({ name: 'troupe', baseURL: `${server.url}/v1` }).chatModel('troupe-mini');
-});
-after(async () => {
-  server.kill();
-  await server.exited;
 });
 
 const greedy = { temperature: 0, maxRetries: 0 };

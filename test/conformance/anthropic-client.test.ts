@@ -1,7 +1,8 @@
 /** The official @anthropic-ai/sdk against the running server with the embedded model, with its default settings. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
+import { serverForFile } from '../support/json-client.ts';
 import {
   ASK_JSON,
   ASK_STORY,
@@ -12,17 +13,12 @@ import {
   WEATHER_ANSWER,
   WEATHER_REPORT,
 } from '../support/mini-prompts.ts';
-import { Server } from '../support/server.ts';
 
-const server = new Server([]);
+const { server } = serverForFile();
 let client: Anthropic;
 before(async () => {
   await server.ready();
   client = new Anthropic({ baseURL: server.url, apiKey: 'none', maxRetries: 0 });
-});
-after(async () => {
-  server.kill();
-  await server.exited;
 });
 
 type Params = Anthropic.MessageCreateParamsNonStreaming;

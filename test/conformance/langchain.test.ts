@@ -1,9 +1,10 @@
 /** @langchain/openai against the running server with the embedded model. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { HumanMessage, ToolMessage } from '@langchain/core/messages';
 import { tool } from '@langchain/core/tools';
 import { ChatOpenAI, OpenAI } from '@langchain/openai';
+import { serverForFile } from '../support/json-client.ts';
 import {
   ASK_JSON,
   ASK_STORY,
@@ -14,16 +15,8 @@ import {
   WEATHER_ANSWER,
   WEATHER_REPORT,
 } from '../support/mini-prompts.ts';
-import { Server } from '../support/server.ts';
 
-const server = new Server([]);
-before(async () => {
-  await server.ready();
-});
-after(async () => {
-  server.kill();
-  await server.exited;
-});
+const { server } = serverForFile();
 
 const chat = (maxTokens = 100): ChatOpenAI =>
   new ChatOpenAI({

@@ -1,8 +1,9 @@
 /** The official openai package's Responses client against the running server with the embedded model, with its default settings. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import OpenAI from 'openai';
 import { makeParseableTextFormat } from 'openai/lib/parser';
+import { serverForFile } from '../support/json-client.ts';
 import {
   ASK_JSON,
   ASK_STORY,
@@ -13,17 +14,12 @@ import {
   WEATHER_ANSWER,
   WEATHER_REPORT,
 } from '../support/mini-prompts.ts';
-import { Server } from '../support/server.ts';
 
-const server = new Server([]);
+const { server } = serverForFile();
 let client: OpenAI;
 before(async () => {
   await server.ready();
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
-});
-after(async () => {
-  server.kill();
-  await server.exited;
 });
 
 const greedy = { model: 'troupe-mini', temperature: 0 };
