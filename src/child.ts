@@ -1,10 +1,8 @@
 /** Entry of the server's child processes: a frontend or an engine group, as the supervisor's word says. */
 import { superviseMe } from './actors/child-main.ts';
 import { CHILD_VARIABLE, type ChildAssignment } from './child-assignment.ts';
-import { keepMemoryLevel } from './level-memory.ts';
 
 const link = superviseMe();
-keepMemoryLevel();
 const assignment = JSON.parse(process.env[CHILD_VARIABLE] ?? '{}') as ChildAssignment;
 process.title = `troupe ${assignment.id}`;
 

@@ -6,6 +6,7 @@ import { newRankWake, type RankSpec, spawnRankThread } from './actors/thread-ran
 import type { ChildAssignment } from './child-assignment.ts';
 import { StartupError } from './core/errors.ts';
 import type { Epoch } from './core/ids.ts';
+import { keepMemoryLevel } from './level-memory.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { LocalTransport } from './transport/local-transport.ts';
@@ -48,6 +49,7 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
     onLoading: (stage, fraction) => link.report({ type: 'loading', stage, fraction }),
   });
 
+  keepMemoryLevel(() => group.isQuiet);
   link.onCommand(async (command) => {
     switch (command.type) {
       case 'drain':

@@ -16,6 +16,7 @@ import { createApi } from './http/api.ts';
 import type { ConcurrencyLimit } from './http/concurrency-gate.ts';
 import { type TlsFiles, watchTlsFiles } from './http/tls-files.ts';
 import { type HttpServer, serveHttp } from './http/uws-server.ts';
+import { keepMemoryLevel } from './level-memory.ts';
 import { tlsFilesOf } from './listen-address.ts';
 import { loadParsers } from './load-parsers.ts';
 import { serverFacts } from './server-facts.ts';
@@ -117,6 +118,7 @@ export async function runFrontend(
   });
   if (tls) watchCertificate(tls, http, log);
 
+  keepMemoryLevel(() => frontend.numLive === 0);
   link.onCommand(async (command) => {
     switch (command.type) {
       case 'drain':

@@ -3,8 +3,10 @@ import { parentPort } from 'node:worker_threads';
 import { TroupeError } from '../core/errors.ts';
 import type { ConstraintSpec } from '../core/generation.ts';
 import { constraintFormat } from '../text/constraint/constraint-format.ts';
+import { stepBack } from './background-thread.ts';
 import type { FormatResult } from './constraint-thread.ts';
 
+stepBack();
 parentPort?.on('message', (spec: ConstraintSpec) => parentPort?.postMessage(made(spec)));
 
 function made(spec: ConstraintSpec): FormatResult {

@@ -52,6 +52,8 @@ export interface EngineGroup {
   /** Resolves when the group has ended; `error` null after `stop`. Never rejects. */
   readonly ended: Promise<{ readonly error: Error | null }>;
   readonly state: GroupState;
+  /** Nothing runs or waits, and every frame is acknowledged. */
+  readonly isQuiet: boolean;
   onState(handler: (state: GroupState) => void): void;
   /** Refuses new requests; resolves when all are finished and every frame is acknowledged, or the group ended. */
   drain(): Promise<void>;
@@ -188,6 +190,9 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
     ended: whenEnded.promise,
     get state() {
       return state;
+    },
+    get isQuiet() {
+      return desk.isQuiet;
     },
     onState: (handler) => void handlers.push(handler),
     drain: () =>

@@ -33,7 +33,7 @@ const MAX_START_FAILURES = 3;
 /** What compiles in the given time there compiles in it everywhere, in proportion: each state of a grammar looks at every token. */
 const REFERENCE_VOCABULARY = 16_384;
 /** So many times slower than alone a cell may be on a busy machine before it counts as stuck. */
-const MAX_SLOWDOWN = 6;
+const MAX_SLOWDOWN = 2.5;
 /** What compiled before is only slowed down by the moment. */
 const PATIENCE_WITH_CONTINUED = 10;
 const MAX_OUTPUT_TOKENS = 2 ** 20;
@@ -51,7 +51,7 @@ export class GrammarHost {
   #isClosed = false;
 
   constructor(options: GrammarHostOptions) {
-    this.#options = { maxCells: 4, compileLimitMs: 1000, maskLimitMs: 2000, ...options };
+    this.#options = { maxCells: 4, compileLimitMs: 500, maskLimitMs: 2000, ...options };
     this.#board = CellBoard.create(this.#options.maxCells);
     this.#cells = new GrammarCells(this.#options.maxCells);
     this.#rankWake = new Int32Array(options.rankWake);

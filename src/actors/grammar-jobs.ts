@@ -12,7 +12,7 @@ export interface GrammarHostOptions {
   readonly rankWake: SharedArrayBuffer;
   /** Threads at most, the empty one included. 4. */
   readonly maxCells?: number;
-  /** Computing time for one compilation with 16,384 tokens; in proportion with more. 1000 ms. */
+  /** Computing time for one compilation with 16,384 tokens; in proportion with more. 500 ms. */
   readonly compileLimitMs?: number;
   /** Computing time for one mask. 2000 ms. */
   readonly maskLimitMs?: number;

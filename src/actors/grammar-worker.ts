@@ -2,6 +2,7 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { inspectCheckpoint } from '../checkpoint/inspect.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
+import { stepBack } from './background-thread.ts';
 import { CellBoard } from './grammar-board.ts';
 import { type FromCell, GrammarCell, type OpenJob } from './grammar-cell.ts';
 import { GrammarLibrary } from './grammar-library.ts';
@@ -29,6 +30,7 @@ const load = async (): Promise<void> => {
   tell({ type: 'ready', ...facts, clock: ownThreadClock() });
 };
 
+stepBack();
 await load();
 
 for (;;) {

@@ -1,8 +1,10 @@
 /** Entry of the encoder thread: one text in, its token ids out. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Tokenizer } from '../text/tokenizer.ts';
+import { stepBack } from './background-thread.ts';
 import type { EncodeJob, EncodeResult } from './long-text-encoder.ts';
 
+stepBack();
 const { modelDir } = workerData as { readonly modelDir: string };
 const tokenizer = Tokenizer.load(modelDir);
 
