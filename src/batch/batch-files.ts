@@ -31,7 +31,7 @@ export async function openBatchFiles({ input, output, temporaryDir }: BatchOptio
     const inputPath = join(folder, 'input.jsonl');
     if (isUrl(input)) await download(input, inputPath);
     // A copy: the input may be the output, or change meanwhile.
-    else await copyFile(input, inputPath).catch((error) => fail(`The input ${input} cannot be read: ${(error as Error).message}`));
+    else await copyFile(input, inputPath).catch((error) => fail(`The input ${input} cannot be read: ${withoutPaths(error)}`));
     const outputPath = isUrl(output) ? join(folder, 'output.jsonl') : output;
     const file = await open(outputPath, 'w').catch((error) => fail(`The output ${output} cannot be written: ${(error as Error).message}`));
     await file.close();
@@ -41,6 +41,9 @@ export async function openBatchFiles({ input, output, temporaryDir }: BatchOptio
     throw error;
   }
 }
+
+/** `ENOENT: no such file or directory`: what follows names the copy, too. */
+const withoutPaths = (error: Error): string => error.message.split(', ')[0]!;
 
 const isUrl = (place: string): boolean => /^https?:\/\//i.test(place);
 

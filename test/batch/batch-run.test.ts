@@ -144,7 +144,7 @@ describe('the files of a batch', () => {
     const input = join(folder, 'in');
     writeFileSync(input, '');
     for (const [options, message] of [
-      [{ input: '/nope', output: join(folder, 'out') }, /The input \/nope cannot be read/],
+      [{ input: '/nope', output: join(folder, 'out') }, /The input \/nope cannot be read: ENOENT: no such file or directory$/],
       [{ input, output: '/nope/out' }, /The output \/nope\/out cannot be written/],
       [{ input: url, output: join(folder, 'out') }, /GET http.*failed after 1 try: the answer is HTTP 404/],
     ] as const) {

@@ -192,7 +192,12 @@ describe('POST /v1/messages', () => {
       'tools.0.type: Tools of type "web_search_20250305" are not supported, only custom tools are.',
     ],
     ['a tool without schema', { tools: [{ name: 'f' }] }, 'tools.0.input_schema: Field required'],
-    ['a named choice without name', { tool_choice: { type: 'tool' } }, 'tool_choice.name: Field required'],
+    [
+      'a named choice without name',
+      { tools: [{ name: 'f', input_schema: { type: 'object' } }], tool_choice: { type: 'tool' } },
+      'tool_choice.name: Field required',
+    ],
+    ['any tool of none', { tool_choice: { type: 'any' } }, 'tool_choice: `tool_choice` asks for a tool, and there are no `tools`.'],
     [
       'a budget above max_tokens',
       { thinking: { type: 'enabled', budget_tokens: 50 } },

@@ -125,6 +125,9 @@ function checkTools({ tools, tool_choice, thinking }: MessagesPrompt): void {
     if (name === undefined) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: `tools[${i}].name` });
     if (!input_schema) throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: `tools[${i}].input_schema` });
   }
+  if (tools.length === 0 && (tool_choice?.type === 'any' || tool_choice?.type === 'tool')) {
+    throw new FieldError('invalid_value', `\`tool_choice\` asks for a tool, and there are no \`tools\`.`, { param: 'tool_choice' });
+  }
   if (tool_choice?.type === 'tool' && tool_choice.name === undefined) {
     throw new FieldError('missing_required_parameter', FIELD_REQUIRED, { param: 'tool_choice.name' });
   }
