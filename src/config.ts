@@ -221,6 +221,13 @@ export const SETTINGS = {
     value: 'N',
     doc: 'Ranks that share one copy of the model.',
   }),
+  dataParallelSize: setting({
+    schema: integer(1, 64),
+    default: 1,
+    group: 'Parallelism',
+    value: 'N',
+    doc: 'Engines on this machine, each with the whole model; they share its cores and memory.',
+  }),
   device: setting({
     schema: z.enum(['cpu', 'webgpu', 'cuda'], { error: 'must be cpu, webgpu or cuda' }),
     default: 'cpu',
@@ -233,7 +240,7 @@ export const SETTINGS = {
     default: null,
     group: 'Parallelism',
     value: 'N',
-    doc: 'Threads of the engine. Default: the physical cores.',
+    doc: 'Threads of each engine. Default: the physical cores, shared among the engines.',
   }),
   enableLogprob: setting({ schema: flag, default: true, group: 'Features', doc: 'Answer logprobs and top_logprobs.' }),
   maxLogprobs: setting({

@@ -100,7 +100,6 @@ export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
   tokenizer: { hasValue: true },
   revision: { hasValue: true, neutral: ['default', 'main'] },
   ips: { hasValue: true },
-  'data-parallel-size': { hasValue: true, neutral: ['1'] },
   'logits-processors': { hasValue: true },
   'speculative-config': { hasValue: true, neutral: ['{}'] },
 };

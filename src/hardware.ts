@@ -17,6 +17,15 @@ export function thisMachine(): Machine {
   return { availableBytes: availableMemoryBytes(), threads: chooseThreads() };
 }
 
+/** What one of several engines on this machine may plan with. */
+export function shareOf({ availableBytes, threads }: Machine, numEngines: number): Machine {
+  if (numEngines === 1) return { availableBytes, threads };
+  return {
+    availableBytes: Math.floor(availableBytes / numEngines),
+    threads: { threads: Math.max(1, Math.floor(threads.threads / numEngines)), why: `${threads.why}, shared by ${numEngines} engines` },
+  };
+}
+
 /**
  * Physical cores that this process may use: a second thread on the same core shares its vector units and only adds contention,
  * while two logical processors on a small virtual machine are often all there is.

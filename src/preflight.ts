@@ -8,7 +8,7 @@ import { QUANTIZATIONS } from './checkpoint/quantization.ts';
 import { resolveModel } from './checkpoint/resolve.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
-import type { Machine, ThreadChoice } from './hardware.ts';
+import { type Machine, shareOf, type ThreadChoice } from './hardware.ts';
 import { ChatTemplate } from './text/chat-template.ts';
 
 /** The settings with everything chosen that was left open, and what the start-up lines say about it. */
@@ -35,7 +35,8 @@ const OVERHEAD_BYTES = 300 * 2 ** 20;
 const WORTH_QUANTISING_BYTES = 512 * 2 ** 20;
 
 /** @throws StartupError, one line. */
-export function preflight(config: Config, embeddedModel: string, env: NodeJS.ProcessEnv, machine: Machine): ServePlan {
+export function preflight(config: Config, embeddedModel: string, env: NodeJS.ProcessEnv, wholeMachine: Machine): ServePlan {
+  const machine = shareOf(wholeMachine, config.dataParallelSize);
   if (config.tensorParallelSize > 1) {
     throw new StartupError(`--tensor-parallel-size ${config.tensorParallelSize} is not available in this version; leave it at 1.`);
   }

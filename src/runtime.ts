@@ -58,7 +58,7 @@ export async function serve({ config, version, embeddedModel, warnings, task }: 
   const supervisor = createSupervisor({
     // Stopped in reverse: frontends drain first, while the engine still serves them.
     children: [
-      child({ ...common, role: 'engine', id: 'engine-0' }),
+      ...Array.from({ length: config.dataParallelSize }, (_, index) => child({ ...common, role: 'engine', id: `engine-${index}` })),
       ...Array.from({ length: config.workers }, (_, index) => child({ ...common, role: 'frontend', id: `frontend-${index}` })),
     ],
     clock: systemClock,

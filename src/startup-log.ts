@@ -27,13 +27,14 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
 
   const ready = (name: string, role: string): void => {
     const wasServing = isListening && hasEngine;
+    const isBack = wereReady.has(name);
     wereReady.add(name);
     if (role === 'frontend') {
       if (!isListening) logger.info({ address }, 'listening');
       isListening = true;
     } else {
       progress.reset();
-      if (wasServing) logger.info({ child: name }, 'engine serves again');
+      if (wasServing) logger.info({ child: name }, isBack ? 'engine serves again' : 'engine serves');
       hasEngine = true;
     }
     if (!wasServing && isListening && hasEngine) announce();

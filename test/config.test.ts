@@ -91,19 +91,22 @@ test("FastDeploy's scheduler and fallback flags are accepted with their values",
 });
 
 test('flags that would change the answers and cannot yet are refused by name, without telling their value', () => {
-  const valued = ['ips', 'data-parallel-size'].concat(['speculative-config']).concat(['logits-processors', 'tokenizer', 'revision']);
+  const valued = ['ips', 'speculative-config', 'logits-processors', 'tokenizer', 'revision'];
   for (const flag of valued) {
     refuses([`--${flag}`, 's3cret'], new RegExp(`^(?!.*s3cret)--${flag} is not available in this version.*`));
     refuses([`--${flag}`], new RegExp(`--${flag} needs a value`));
   }
-  refuses(['--data_parallel_size', '2'], /^--data-parallel-size is not available in this version, except as --data-parallel-size 1;/);
+  refuses(
+    ['--speculative_config', '{"a":1}'],
+    /^--speculative-config is not available in this version, except as --speculative-config \{\};/,
+  );
 });
 
 test('their neutral values are accepted with a warning', () => {
-  const { warnings } = read(['--data-parallel-size', '1', '--revision', 'main']);
+  const { warnings } = read(['--speculative-config', '{}', '--revision', 'main']);
   assert.deepEqual(
     warnings,
-    ['data-parallel-size 1', 'revision main'].map((flag) => `--${flag} changes nothing in this version and is ignored.`),
+    ['speculative-config {}', 'revision main'].map((flag) => `--${flag} changes nothing in this version and is ignored.`),
   );
 });
 

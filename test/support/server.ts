@@ -87,6 +87,12 @@ export class Server {
     return this.children().find(({ title }) => title.includes(`troupe ${role}`))?.pid ?? null;
   }
 
+  pidsOf(role: 'engine' | 'frontend'): number[] {
+    return this.children()
+      .filter(({ title }) => title.includes(`troupe ${role}`))
+      .map(({ pid }) => pid);
+  }
+
   /** kill -9 on the process of this role, which must be there. */
   killProcess(role: 'engine' | 'frontend'): number {
     const pid = this.pidOf(role);
