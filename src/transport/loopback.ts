@@ -8,6 +8,9 @@ import { checkSubject } from './subject-patterns.ts';
 import { noResponse, Subscribers } from './subscribers.ts';
 import type { IncomingMessage, Subscription, Transport } from './transport.ts';
 
+/** How one message travels from peer to peer; `subject` is `gone` for the news of a peer's end, and `answer` for a request's. */
+export type Carry = (from: string, to: string, subject: string, deliver: () => void) => void;
+
 export interface LoopbackBusOptions {
   /** For the time-outs of requests, and for `delayMs`. */
   readonly clock: Clock;
@@ -15,23 +18,28 @@ export interface LoopbackBusOptions {
   readonly delayMs?: number;
   /** 32 MiB. */
   readonly maxMessageBytes?: number;
+  /** In the place of `delayMs`: a simulated network loses, delays and repeats here. */
+  readonly carry?: Carry;
 }
 
 export class LoopbackBus {
   readonly clock: Clock;
   readonly maxMessageBytes: number;
   readonly #delayMs: number;
+  readonly #carry: Carry | null;
   readonly #peers = new Map<string, LoopbackTransport>();
 
   constructor(options: LoopbackBusOptions) {
     this.clock = options.clock;
     this.#delayMs = options.delayMs ?? 0;
+    this.#carry = options.carry ?? null;
     this.maxMessageBytes = options.maxMessageBytes ?? 32 * 2 ** 20;
   }
 
-  connect(peerId: string): LoopbackTransport {
+  /** @param clock the peer's own, for its time-outs. */
+  connect(peerId: string, clock: Clock = this.clock): LoopbackTransport {
     if (this.#peers.has(peerId)) throw new Error(`${peerId} is already on the bus.`);
-    const transport = new LoopbackTransport(this, peerId);
+    const transport = new LoopbackTransport(this, peerId, clock);
     this.#peers.set(peerId, transport);
     return transport;
   }
@@ -69,8 +77,13 @@ export class LoopbackBus {
     else this.clock.setTimeout(run, this.#delayMs);
   }
 
+  carry(from: string, to: string, subject: string, deliver: () => void): void {
+    if (this.#carry) this.#carry(from, to, subject, deliver);
+    else this.later(deliver);
+  }
+
   #tellGone(peerId: string): void {
-    for (const peer of this.peers()) if (peer.peerId !== peerId) this.later(() => peer.noteGone(peerId));
+    for (const peer of this.peers()) if (peer.peerId !== peerId) this.carry(peerId, peer.peerId, 'gone', () => peer.noteGone(peerId));
   }
 }
 
@@ -86,11 +99,11 @@ export class LoopbackTransport implements Transport {
   #state: 'open' | 'disconnected' | 'draining' | 'closed' = 'open';
 
   /** Made by `LoopbackBus.connect`. */
-  constructor(bus: LoopbackBus, peerId: string) {
+  constructor(bus: LoopbackBus, peerId: string, clock: Clock) {
     this.#bus = bus;
     this.peerId = peerId;
     this.maxMessageBytes = bus.maxMessageBytes;
-    this.#pending = new PendingRequests(bus.clock);
+    this.#pending = new PendingRequests(clock);
   }
 
   get isConnected(): boolean {
@@ -103,7 +116,8 @@ export class LoopbackTransport implements Transport {
     checkSize(subject, data, this.maxMessageBytes);
     if (this.#state !== 'open') return;
     for (const peer of this.#bus.peers())
-      if (peer.#subscribers.has(subject)) this.#bus.later(() => peer.#receive(subject, data, noResponse));
+      if (peer.#subscribers.has(subject))
+        this.#bus.carry(this.peerId, peer.peerId, subject, () => peer.#receive(subject, data, noResponse));
   }
 
   subscribe(pattern: string, handler: (message: IncomingMessage) => void): Subscription {
@@ -121,9 +135,10 @@ export class LoopbackTransport implements Transport {
       peers.map((peer) => peer.peerId),
     );
     for (const peer of peers) {
-      this.#bus.later(() => {
-        const respond = (data: Uint8Array): void => this.#bus.later(() => this.#pending.answer(id, data));
-        if (peer.#receive(subject, data, respond) === 0) this.#pending.refuse(id, peer.peerId);
+      const back = (deliver: () => void): void => this.#bus.carry(peer.peerId, this.peerId, 'answer', deliver);
+      const respond = (answer: Uint8Array): void => back(() => this.#pending.answer(id, answer));
+      this.#bus.carry(this.peerId, peer.peerId, subject, () => {
+        if (peer.#receive(subject, data, respond) === 0) back(() => this.#pending.refuse(id, peer.peerId));
       });
     }
     return answer;

@@ -5,10 +5,14 @@ interface Timer {
   readonly at: number;
   readonly order: number;
   readonly run: () => void;
+  /** It fired, or was cleared. */
+  isOver: boolean;
 }
 
 export class VirtualClock implements Clock {
-  readonly #timers = new Set<Timer>();
+  /** A heap: the first to fire on top. Cleared timers stay until they come up. */
+  readonly #timers: Timer[] = [];
+  #numLive = 0;
   #now = 1_000_000;
   #order = 0;
 
@@ -20,18 +24,23 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
+  /** Timers that will still fire. */
   get numTimers(): number {
-    return this.#timers.size;
+    return this.#numLive;
   }
 
   setTimeout(run: () => void, delayMs: number): unknown {
-    const timer = { at: this.#now + Math.max(0, delayMs), order: this.#order++, run };
-    this.#timers.add(timer);
+    const timer = { at: this.#now + Math.max(0, delayMs), order: this.#order++, run, isOver: false };
+    this.#numLive++;
+    this.#siftUp(timer);
     return timer;
   }
 
-  clearTimeout(timer: unknown): void {
-    this.#timers.delete(timer as Timer);
+  clearTimeout(handle: unknown): void {
+    const timer = handle as Timer | null | undefined;
+    if (!timer || timer.isOver) return;
+    timer.isOver = true;
+    this.#numLive--;
   }
 
   /** Lets `ms` pass: every timer due in it runs, in order. */
@@ -71,19 +80,49 @@ export class VirtualClock implements Clock {
   }
 
   async #fire(timer: Timer): Promise<void> {
-    this.#timers.delete(timer);
+    this.#removeFirst();
+    timer.isOver = true;
+    this.#numLive--;
     this.#now = Math.max(this.#now, timer.at);
     timer.run();
     await settled();
   }
 
   #next(): Timer | null {
-    let next: Timer | null = null;
-    for (const timer of this.#timers)
-      if (next === null || timer.at < next.at || (timer.at === next.at && timer.order < next.order)) next = timer;
-    return next;
+    while (this.#timers[0]?.isOver) this.#removeFirst();
+    return this.#timers[0] ?? null;
+  }
+
+  #siftUp(timer: Timer): void {
+    const heap = this.#timers;
+    let i = heap.push(timer) - 1;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (isBefore(heap[parent]!, timer)) break;
+      heap[i] = heap[parent]!;
+      i = parent;
+    }
+    heap[i] = timer;
+  }
+
+  #removeFirst(): void {
+    const heap = this.#timers;
+    const last = heap.pop();
+    if (!last || heap.length === 0) return;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (isBefore(last, heap[child]!)) break;
+      heap[i] = heap[child]!;
+      i = child;
+    }
+    heap[i] = last;
   }
 }
+
+const isBefore = (a: Timer, b: Timer): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 /** All promises that can go on without time have. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
