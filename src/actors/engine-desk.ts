@@ -24,6 +24,7 @@ import { BeatWatch } from './beat-watch.ts';
 import { countersOf, idleLoad, loadOf } from './engine-numbers.ts';
 import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
 import { GrammarAdmission, type GrammarOpener } from './grammar-admission.ts';
+import { KvFeed } from './kv-feed.ts';
 import type { Log } from './log.ts';
 import { isFrozen, PauseRegister } from './pause-register.ts';
 import { PendingAdds } from './pending-adds.ts';
@@ -53,6 +54,8 @@ export interface DeskStanding {
   readonly fingerprint: string;
   readonly reason: string | null;
   readonly numBlocks: number;
+  /** Tokens of a KV block; null = not known yet, or nothing is shared. */
+  readonly blockSize: number | null;
 }
 
 const LOADING_RETRY_MS = 1000;
@@ -68,9 +71,11 @@ export class EngineDesk {
   readonly #subscriptions: Subscription[];
   readonly #grammars: GrammarAdmission;
   readonly #pendingAdds = new PendingAdds();
-  #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0 };
+  readonly #kvFeed: KvFeed;
+  #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0, blockSize: null };
   #stats: EngineStats | null = null;
   #stepId = 0;
+  #isMigrating = false;
   #isClosed = false;
   /** Messages that were unreadable or came from an earlier start of a frontend. */
   numRefused = 0;
@@ -79,6 +84,7 @@ export class EngineDesk {
     this.#options = options;
     const { transport, engineId, epoch } = options;
     this.#grammars = new GrammarAdmission(options.grammars ?? null);
+    this.#kvFeed = new KvFeed(options);
     this.#watch = new BeatWatch({ clock: options.clock, silenceMs: options.silenceMs, tickMs: options.beatMs });
     const receive = (message: IncomingMessage): void => this.#receive(message);
     this.#subscriptions = [engineRequests(engineId, epoch), engineControl(engineId, epoch), FRONTEND_BEATS].map((subject) =>
@@ -104,11 +110,18 @@ export class EngineDesk {
     this.beat();
   }
 
+  /** Frontends move what runs here to equal engines, where there are any. */
+  migrate(): void {
+    this.#isMigrating = true;
+    this.beat();
+  }
+
   /** One turn of the rank: adds are answered, outputs become one frame per frontend. */
   deliver(turn: Turn): void {
     if (this.#isClosed) return;
     this.#stats = turn.stats;
     this.#stepId = turn.stepId;
+    if (turn.kv) this.#kvFeed.take(turn.kv);
     const isConfirmed = (turn.freezeRevision ?? 0) > this.#freezeRevision;
     this.#freezeRevision = turn.freezeRevision ?? this.#freezeRevision;
     for (const error of turn.errors) this.#options.log.error({ engine: this.#options.engineId }, error);
@@ -146,6 +159,7 @@ export class EngineDesk {
 
   close(): void {
     this.#isClosed = true;
+    this.#kvFeed.close();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     const stopping: Nack = { type: 'nack', code: 'draining', retryAfterMs: LOADING_RETRY_MS, message: 'The engine is stopping.' };
     for (const pending of this.#pendingAdds.takeAll()) respond(pending.askers, stopping);
@@ -170,6 +184,9 @@ export class EngineDesk {
         case 'drain':
           incoming.respond(encode({ type: 'ack', position: 0 }));
           this.#options.onDrainRequest();
+          break;
+        case 'kvDump':
+          incoming.respond(encode(this.#kvFeed.dump()));
           break;
         default:
           message satisfies never;
@@ -298,7 +315,7 @@ export class EngineDesk {
 
   #beatNow(): EngineBeat {
     const { engineId, epoch, transport, maxNumSeqs } = this.#options;
-    const { state, fingerprint, reason, numBlocks } = this.#standing;
+    const { state, fingerprint, reason, numBlocks, blockSize } = this.#standing;
     const stats = this.#stats;
     return {
       type: 'engineBeat',
@@ -314,6 +331,8 @@ export class EngineDesk {
       frameSeqs: this.#sessions.frameSeqs(),
       ...this.#pause.beatField,
       pauseRevision: this.#freezeRevision,
+      ...(this.#isMigrating && { isMigrating: true }),
+      ...(blockSize !== null && { blockSize, kvSeq: this.#kvFeed.kvSeq }),
     };
   }
 }

@@ -55,8 +55,11 @@ export interface EngineGroup {
   /** Nothing runs or waits, and every frame is acknowledged. */
   readonly isQuiet: boolean;
   onState(handler: (state: GroupState) => void): void;
-  /** Refuses new requests; resolves when all are finished and every frame is acknowledged, or the group ended. */
-  drain(): Promise<void>;
+  /**
+   * Refuses new requests; resolves when all are finished and every frame is acknowledged, or the group ended. What still runs after
+   * `migrateAfterMs` is moved to equal engines, where there are any; null = never.
+   */
+  drain(options?: { readonly migrateAfterMs: number | null }): Promise<void>;
   /** Ends the rank and resolves when it is gone. What still runs continues elsewhere. */
   stop(): Promise<void>;
 }
@@ -195,10 +198,15 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
       return desk.isQuiet;
     },
     onState: (handler) => void handlers.push(handler),
-    drain: () =>
+    drain: ({ migrateAfterMs } = { migrateAfterMs: null }) =>
       new Promise((resolve) => {
         if (isOver()) return resolve();
-        handlers.push(() => isOver() && resolve());
+        const timer = migrateAfterMs === null ? null : options.clock.setTimeout(() => desk.migrate(), migrateAfterMs);
+        handlers.push(() => {
+          if (!isOver()) return;
+          options.clock.clearTimeout(timer);
+          resolve();
+        });
         group.send({ type: 'drain' });
       }),
     stop: async () => {
@@ -216,6 +224,7 @@ function standingOf(state: GroupState, context: GroupContext): DeskStanding {
     fingerprint: context.facts?.fingerprint ?? '',
     reason: context.failure?.message ?? (isEnding ? 'The engine was stopped.' : null),
     numBlocks: context.facts?.numBlocks ?? 0,
+    blockSize: context.facts?.blockSize ?? null,
   };
 }
 

@@ -16,7 +16,7 @@ import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend } from '../transport/codec.ts';
 import { ENGINE_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
-import { Directory, type EngineEntry } from './directory.ts';
+import { Directory, type EngineEntry, engineKey } from './directory.ts';
 import { EngineMail } from './engine-mail.ts';
 import { FrameDelivery } from './frame-delivery.ts';
 import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
@@ -305,6 +305,7 @@ class RunningFrontend implements Frontend {
       this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
       this.#frames.heard(beat);
       this.#operations.heardEngine(beat.pause);
+      if (beat.isMigrating) this.#migrateFrom(engineKey(beat.engineId, beat.engineEpoch), beat.fingerprint);
     } else this.#metrics.countRefused('stale_epoch');
   }
 
@@ -324,6 +325,15 @@ class RunningFrontend implements Frontend {
     if (hit.length > 0) this.#options.log.warn({ engine: engine.id, numRequests: hit.length }, `${reason}; its requests go on elsewhere`);
     for (const live of hit) live.lose(true, reason);
     this.#operations.look();
+  }
+
+  /** The last engine of its kind keeps what it has. */
+  #migrateFrom(key: string, fingerprint: string): void {
+    const isEqual = (engine: EngineEntry): boolean => engine.state === 'serving' && engine.fingerprint === fingerprint;
+    if (![...this.#directory.engines()].some(isEqual)) return;
+    const moving = [...this.#live.values()].filter((live) => live.wasAccepted && live.assignment?.engine.key === key);
+    if (moving.length > 0) this.#options.log.info({ engine: key, numRequests: moving.length }, 'requests move to other engines');
+    for (const live of moving) live.migrate('its engine is drained');
   }
 
   #ended(live: LiveRequest, outcome: Outcome): void {

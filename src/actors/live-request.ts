@@ -188,6 +188,12 @@ export class LiveRequest {
     this.#send({ type: 'engine.lost', isDeath, reason });
   }
 
+  /** Its engine is to be rid of it: it goes on elsewhere. */
+  migrate(reason: string): void {
+    this.#options.ports.abortAtEngine(this, null);
+    this.lose(false, reason);
+  }
+
   abort(): void {
     this.#send({ type: 'abort' });
   }
@@ -215,8 +221,7 @@ export class LiveRequest {
     } else if (finish === 'abort') {
       this.lose(false, 'the engine gave the request up');
     } else if (numKnown === null) {
-      this.#options.ports.abortAtEngine(this, null);
-      this.lose(false, 'tokens are missing between two frames');
+      this.migrate('tokens are missing between two frames');
     } else {
       if (choice.outputIds.length === 0) this.#cachedTokens ??= cachedTokens;
       if (hidden) this.hidden = hidden;

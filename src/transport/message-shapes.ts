@@ -2,7 +2,7 @@
  * What must be there in each message for its receiver to work: checked once per message at the process border, so that a field that is
  * missing or of another kind is a ProtocolError here and not a TypeError somewhere behind. Fields that are not listed are let through.
  */
-import type { OperatorRequest, ToEngine, ToFrontend } from './messages.ts';
+import type { KvDump, KvEvents, OperatorRequest, ToEngine, ToFrontend } from './messages.ts';
 
 type Check = (value: unknown) => boolean;
 type Shape = Readonly<Record<string, Check>>;
@@ -70,6 +70,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     numOpen: optional(isNumber),
   },
   drain: {},
+  kvDump: {},
 };
 
 export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
@@ -94,7 +95,24 @@ export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
     frameSeqs: arrayOf(record({ frontendId: isString, frontendEpoch: isEpoch, frameSeq: isNumber })),
     pause: optional(isPauseMark),
     pauseRevision: optional(isNumber),
+    isMigrating: optional(isBoolean),
+    blockSize: optional(isNumber),
+    kvSeq: optional(isNumber),
   },
+};
+
+/** Hashes are 16 bytes; `stored` has two of them per block. */
+const isHashes =
+  (numBytes: number): Check =>
+  (value) =>
+    value instanceof Uint8Array && value.byteLength % numBytes === 0;
+
+export const KV_EVENTS_SHAPES: Readonly<Record<KvEvents['type'], Shape>> = {
+  kvEvents: { engineId: isString, engineEpoch: isEpoch, kvSeq: isNumber, stored: isHashes(32), removed: isHashes(16) },
+};
+
+export const KV_DUMP_SHAPES: Readonly<Record<KvDump['type'], Shape>> = {
+  kvDump: { engineEpoch: isEpoch, kvSeq: isNumber, stored: isHashes(32) },
 };
 
 export const OPERATOR_REQUEST_SHAPES: Readonly<Record<OperatorRequest['type'], Shape>> = {

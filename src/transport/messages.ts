@@ -94,7 +94,15 @@ export interface DrainRequest {
   readonly type: 'drain';
 }
 
-export type ToEngine = AddRequest | AbortRequest | ReplayRequest | FrontendBeat | DrainRequest;
+/**
+ * Frontend → engine group, by request/reply: which blocks does the prefix cache hold? The answer is a KvDump. Lost: asked again with a
+ * later beat; until then the frontend routes with what it knows.
+ */
+export interface KvDumpRequest {
+  readonly type: 'kvDump';
+}
+
+export type ToEngine = AddRequest | AbortRequest | ReplayRequest | FrontendBeat | DrainRequest | KvDumpRequest;
 
 // ---- frontend receives ------------------------------------------------------------------------------------------------------------
 
@@ -161,6 +169,36 @@ export interface EngineBeat {
   readonly pause?: PauseMark;
   /** Of the last pause that has taken effect in its rank. */
   readonly pauseRevision?: number;
+  /** It has drained for so long that what runs is to go on elsewhere, where an equal engine serves. */
+  readonly isMigrating?: boolean;
+  /** Tokens of a KV block; absent = it shares no prefixes. */
+  readonly blockSize?: number;
+  /** Number of the last KvEvents, so that a lost last one is noticed; absent = it sends none. */
+  readonly kvSeq?: number;
+}
+
+/**
+ * Engine group → all frontends, at most every 30 ms and only when something changed: its prefix cache. Contiguous numbers from 1 in each
+ * epoch. Lost: noticed by the next number or a beat, repaired by a KvDump; meanwhile requests may go where their prefix is not.
+ * Hashes are 16 bytes each (core/block-hash.ts).
+ */
+export interface KvEvents {
+  readonly type: 'kvEvents';
+  readonly engineId: string;
+  readonly engineEpoch: Epoch;
+  readonly kvSeq: number;
+  /** Hash and parent, alternating; parents before children. */
+  readonly stored: Uint8Array;
+  readonly removed: Uint8Array;
+}
+
+/** Answers a KvDumpRequest: all blocks as they are after the KvEvents with this number. */
+export interface KvDump {
+  readonly type: 'kvDump';
+  readonly engineEpoch: Epoch;
+  readonly kvSeq: number;
+  /** As in KvEvents. */
+  readonly stored: Uint8Array;
 }
 
 /** Frontend → each other frontend, by request/reply; the answer is an OperatorReply. `ids` null = all. Lost: the operator's call fails, and is made again. */
