@@ -28,6 +28,8 @@ export interface Plan {
   readonly records: ReadonlyMap<string, ChildRecord>;
   /** Starts that wait until all of `names` are down. */
   readonly restarts: readonly { readonly names: readonly string[]; readonly delayMs: number }[];
+  /** Asked to finish and never started again, while the others live on. */
+  readonly retired: ReadonlySet<string>;
   /** Null before the end begins; then the names still to be stopped, of which the first group is being stopped. */
   readonly stages: readonly (readonly string[])[] | null;
 }
@@ -62,7 +64,7 @@ export function planOf(children: readonly ChildSpec[], strategy: RestartStrategy
       history: NO_RESTARTS,
     },
   ]);
-  return { strategy, records: new Map(records), restarts: [], stages: null };
+  return { strategy, records: new Map(records), restarts: [], retired: new Set(), stages: null };
 }
 
 export const statusOf = (plan: Plan): ChildStatus[] =>
@@ -156,6 +158,19 @@ function stagesOf(plan: Plan): readonly (readonly string[])[] {
   return hasServedNothing(plan) ? [[...plan.records.keys()].reverse()] : stopStages([...plan.records.values()].map(({ spec }) => spec));
 }
 
+/** These finish what they do and end; nobody starts them again. */
+export function retire(before: Plan, names: readonly string[], graceMs: number | null): Reaction {
+  const restarts = before.restarts.map((restart) => ({ ...restart, names: restart.names.filter((name) => !names.includes(name)) }));
+  const plan = { ...before, restarts, retired: new Set([...before.retired, ...names]) };
+  return issue(
+    plan,
+    names.map((name) => ({ name, command: { type: 'drain', graceMs } })),
+  );
+}
+
+export const isEveryChildRetired = (plan: Plan): boolean =>
+  isEveryChildDown(plan) && [...plan.records.keys()].every((name) => plan.retired.has(name));
+
 export const dropStage = (plan: Plan): Plan => ({ ...plan, stages: plan.stages?.slice(1) ?? null });
 
 /** Nothing starts any more; what runs, runs on. */
@@ -191,9 +206,9 @@ function describeSpent({ spec, policy }: ChildRecord, exit: ExitFacts, failure: 
   return `${spec.name} used up its budget of ${limit}; at last it ${last}`;
 }
 
-/** Its turn to stop has come, or is over. */
+/** It is retired, or its turn to stop has come, or is over. */
 const isLeaving = (plan: Plan, name: string): boolean =>
-  plan.stages !== null && !plan.stages.slice(1).some((names) => names.includes(name));
+  plan.retired.has(name) || (plan.stages !== null && !plan.stages.slice(1).some((names) => names.includes(name)));
 
 function releaseRestarts(plan: Plan): Reaction {
   const isFree = (name: string): boolean => plan.records.get(name)?.state === 'down';

@@ -11,6 +11,7 @@
  *   killing   every process got SIGKILL
  *   ended     no process is left (final); the exit code is 0, what the failure says, or 128 + the number of a repeated signal
  *
+ * `retire` while starting or running drains some children for good; when no other is left, the supervisor has ended.
  * `shutdown` while running drains; while starting too, unless nothing can have been served yet: then everything stops at once. While
  * draining it kills; while failing or stopping it hurries to the next of these.
  * An error inside the machine kills every process and ends with exit code 1.
@@ -28,6 +29,7 @@ import {
   dropStage,
   hasServedNothing,
   isEveryChildDown,
+  isEveryChildRetired,
   isStageDown,
   killAll,
   noteExit,
@@ -36,6 +38,7 @@ import {
   type Plan,
   planOf,
   type Reaction,
+  retire,
   startAll,
   statusOf,
   wasEveryChildReady,
@@ -86,6 +89,8 @@ export interface Supervisor {
   start(): Promise<void>;
   /** The first call drains and ends in order, the second kills. */
   shutdown(signal: ShutdownSignal): void;
+  /** These children finish what they do and are not started again; the supervisor ends when that was all of them. */
+  retire(names: readonly string[]): void;
   /** The exit code that this process should end with. Never rejects. */
   readonly exited: Promise<number>;
   status(): readonly ChildStatus[];
@@ -105,6 +110,7 @@ type Event =
   | ChildReport
   | { readonly type: 'start' }
   | { readonly type: 'shutdown'; readonly signal: ShutdownSignal }
+  | { readonly type: 'retire'; readonly names: readonly string[] }
   /** Raised by the machine itself while it handles an exit. */
   | { readonly type: 'gaveUp'; readonly exitCode: number; readonly message: string; readonly isGraceful: boolean };
 
@@ -119,6 +125,12 @@ const supervisorMachine = setup({
   actions: {
     /** A step of the plan: noted, then sent to the children. */
     carryOut: enqueueActions(({ context, enqueue }, { plan, orders }: Reaction) => {
+      enqueue.assign({ plan });
+      enqueue(() => sendOrders(context, orders));
+    }),
+    retire: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'retire') return;
+      const { plan, orders } = retire(context.plan, event.names, context.options.drainGraceMs);
       enqueue.assign({ plan });
       enqueue(() => sendOrders(context, orders));
     }),
@@ -175,6 +187,7 @@ const supervisorMachine = setup({
   guards: {
     wasEveryChildReady: ({ context }) => wasEveryChildReady(context.plan),
     isEveryChildDown: ({ context }) => isEveryChildDown(context.plan),
+    isEveryChildRetired: ({ context }) => isEveryChildRetired(context.plan),
     hasServedNothing: ({ context }) => hasServedNothing(context.plan),
     isStageDown: ({ context }) => isStageDown(context.plan),
     isGraceful: ({ event }) => event.type === 'gaveUp' && event.isGraceful,
@@ -202,8 +215,12 @@ const supervisorMachine = setup({
     idle: { on: { start: 'starting', shutdown: 'ended' } },
     starting: {
       entry: { type: 'carryOut', params: ({ context }) => startAll(context.plan) },
-      always: { guard: 'wasEveryChildReady', target: 'running' },
+      always: [
+        { guard: 'isEveryChildRetired', target: 'ended' },
+        { guard: 'wasEveryChildReady', target: 'running' },
+      ],
       on: {
+        retire: { actions: 'retire' },
         'child.exited': { actions: 'restartOrGiveUp' },
         gaveUp: [
           { guard: 'isGraceful', target: 'failing', actions: 'noteEnd' },
@@ -213,7 +230,9 @@ const supervisorMachine = setup({
       },
     },
     running: {
+      always: { guard: 'isEveryChildRetired', target: 'ended' },
       on: {
+        retire: { actions: 'retire' },
         'child.exited': { actions: 'restartOrGiveUp' },
         gaveUp: { target: 'failing', actions: 'noteEnd' },
         shutdown: 'draining',
@@ -321,6 +340,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       return started;
     },
     shutdown: (signal) => actor.send({ type: 'shutdown', signal }),
+    retire: (names) => actor.send({ type: 'retire', names }),
     exited,
     status: () => statusOf(actor.getSnapshot().context.plan),
   };
