@@ -1,16 +1,19 @@
 /** Entry of the rank thread: load the model, then turn after turn until told to stop. Everything here is synchronous. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { StartupError } from '../core/errors.ts';
+import { SharedMemoryCollective, type WrittenPiece } from '../engine/collective/shared-memory.ts';
 import { Engine } from '../engine/engine.ts';
 import { createRunner } from '../engine/runner/create-runner.ts';
+import { LeaderRunner } from '../engine/runner/group-runner.ts';
 // biome-ignore lint/style/noRestrictedImports: a thread's entry is its composition root; nobody can hand it a clock
 import { systemClock } from '../system-clock.ts';
 import { EngineLoop } from './engine-loop.ts';
+import { awaitTurn, type GroupSeat, passTurn, stepReceiver } from './follower-port.ts';
 import { sharedConstraints } from './grammar-constraints.ts';
 import type { FromRank, ToRank } from './rank-port.ts';
 import type { RankWorkerData } from './thread-rank.ts';
 
-const { spec, port, wake } = workerData as RankWorkerData;
+const { spec, port, wake, group } = workerData as RankWorkerData;
 const counter = new Int32Array(wake);
 const tell = (message: FromRank): void => port.postMessage(message);
 
@@ -25,7 +28,11 @@ try {
 
 function run(): void {
   tell({ type: 'loading', stage: 'loading weights', fraction: 0 });
-  const { runner, numBlocks, fingerprint } = createRunner(spec.runner, (progress) => tell({ type: 'loading', ...progress }));
+  if (group) awaitTurn(group.seat);
+  const created = createRunner(spec.runner, (progress) => tell({ type: 'loading', ...progress }), group ? collectiveOf(group.seat) : null);
+  if (group) passTurn(group.seat);
+  const { numBlocks, fingerprint } = created;
+  const runner = group ? new LeaderRunner(created.runner, group.followers.map(stepReceiver)) : created.runner;
   try {
     const engine = new Engine({
       runner,
@@ -42,11 +49,17 @@ function run(): void {
       clock: systemClock,
       constraints: sharedConstraints(counter),
     });
-    tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: runner.vocabSize } });
+    tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: runner.vocabSize, blockSize: engine.blockSize } });
     turnUntilStopped(new EngineLoop(engine));
   } finally {
     runner.close();
   }
+}
+
+function collectiveOf({ memory, deadlineMs, outbox }: GroupSeat): SharedMemoryCollective {
+  const rank = 0;
+  const onWritten = outbox && ((piece: WrittenPiece) => outbox.postMessage({ rank, ...piece }));
+  return new SharedMemoryCollective({ rank, memory, deadlineMs, clock: systemClock, ...(onWritten && { onWritten }) });
 }
 
 function turnUntilStopped(loop: EngineLoop): void {

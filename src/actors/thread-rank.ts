@@ -5,6 +5,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Epoch } from '../core/ids.ts';
 import type { RunnerSpec } from '../engine/runner/create-runner.ts';
+import type { GroupSeat, StepInbox } from './follower-port.ts';
 import type { FromRank, RankPort, ToRank } from './rank-port.ts';
 import { startWorker } from './start-worker.ts';
 
@@ -24,18 +25,26 @@ export interface RankWorkerData {
   readonly port: MessagePort;
   /** One Int32: counts messages posted to the thread. */
   readonly wake: SharedArrayBuffer;
+  /** Of rank 0 of several. */
+  readonly group?: RankGroupSeat;
+}
+
+export interface RankGroupSeat {
+  readonly seat: GroupSeat;
+  /** Where the steps of the other ranks go. */
+  readonly followers: readonly StepInbox[];
 }
 
 /** The counter on which a rank sleeps; whoever has something for it counts up. */
 export const newRankWake = (): SharedArrayBuffer => new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 
 /** Starts the thread. It loads the model at once and reports through the port. */
-export function spawnRankThread(spec: RankSpec, wake = newRankWake()): RankPort {
+export function spawnRankThread(spec: RankSpec, wake = newRankWake(), group?: RankGroupSeat): RankPort {
   const { port1: port, port2: threadPort } = new MessageChannel();
   const counter = new Int32Array(wake);
   const worker = startWorker('rank-worker', {
-    workerData: { spec, port: threadPort, wake } satisfies RankWorkerData,
-    transferList: [threadPort],
+    workerData: { spec, port: threadPort, wake, ...(group && { group }) } satisfies RankWorkerData,
+    transferList: [threadPort, ...(group ? portsOf(group) : [])],
   });
   let isAskedToStop = false;
   let receive: (message: FromRank) => void = () => {};
@@ -66,4 +75,8 @@ export function spawnRankThread(spec: RankSpec, wake = newRankWake()): RankPort 
       void worker.terminate();
     },
   };
+}
+
+function portsOf({ seat, followers }: RankGroupSeat): MessagePort[] {
+  return [...followers.map(({ port }) => port), ...(seat.outbox ? [seat.outbox] : [])];
 }

@@ -35,8 +35,13 @@ export function inspectCheckpoint(dir: string): Checkpoint {
     weights,
     numParameters: numParameters(weights),
     weightBytes: (quantization) => weightBytes(weights, quantization),
-    kvBytesPerToken: 2 * config.numLayers * config.numKvHeads * headLayout(config).paddedHeadDim * Float32Array.BYTES_PER_ELEMENT,
+    kvBytesPerToken: kvBytesPerToken(config),
   };
+}
+
+/** Memory that one position takes in the KV cache, over all layers, in bytes. */
+export function kvBytesPerToken(config: ModelConfig): number {
+  return 2 * config.numLayers * config.numKvHeads * headLayout(config).paddedHeadDim * Float32Array.BYTES_PER_ELEMENT;
 }
 
 function weightBytes(weights: Weights, quantization: Quantization): number {

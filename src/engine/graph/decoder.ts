@@ -7,12 +7,17 @@
  *   → the rows that `logit_rows` asks for → norm → hidden [R, hiddenSize] → LM head → logits [R, vocabSize]
  *
  * Only the last layer's attention needs every position (later ones read its keys and values): what follows it runs on R rows.
+ *
+ * A rank of several computes with its own heads and columns. Attention output and down then give partial sums: AllGather fetches those
+ * of all ranks, and their sum in rank order is the same on each. Logits are gathered on rank 0.
  */
 
 import { type HeadLayout, headLayout, padHeads } from '../../checkpoint/head-layout.ts';
 import type { ModelConfig } from '../../checkpoint/model-config.ts';
 import type { StoredTensor } from '../../checkpoint/safetensors.ts';
+import { lengthOf, type Shard } from '../../checkpoint/shard.ts';
 import { type LayerWeights, readFloat32, type Weights } from '../../checkpoint/weights.ts';
+import { COLLECTIVE_DOMAIN } from '../collective/custom-ops.ts';
 import type { LinearWeights } from './linear.ts';
 import { MICROSOFT, ONNX_TYPE, OnnxWriter } from './onnx-writer.ts';
 import { ropeTables } from './rope.ts';
@@ -31,9 +36,18 @@ export const TENSORS = {
   presentValue: (layer: number) => `present_value.${layer}`,
 } as const;
 
-/** A model's graph, serialised. `capacity`: positions that a row of the KV cache holds. */
-export function buildDecoder(config: ModelConfig, weights: Weights, linear: LinearWeights, capacity: number): Uint8Array {
-  return new DecoderBuilder(config, weights, linear, capacity).build();
+/**
+ * A model's graph, serialised. `capacity`: positions that a row of the KV cache holds. With a shard, `config` and `weights` are the
+ * rank's own (see shard.ts).
+ */
+export function buildDecoder(
+  config: ModelConfig,
+  weights: Weights,
+  linear: LinearWeights,
+  capacity: number,
+  shard: Shard | null = null,
+): Uint8Array {
+  return new DecoderBuilder(config, weights, linear, capacity, shard).build();
 }
 
 class DecoderBuilder {
@@ -43,13 +57,15 @@ class DecoderBuilder {
   readonly #linear: LinearWeights;
   readonly #capacity: number;
   readonly #heads: HeadLayout;
+  readonly #shard: Shard | null;
 
-  constructor(config: ModelConfig, weights: Weights, linear: LinearWeights, capacity: number) {
+  constructor(config: ModelConfig, weights: Weights, linear: LinearWeights, capacity: number, shard: Shard | null) {
     this.#config = config;
     this.#weights = weights;
     this.#linear = linear;
     this.#capacity = capacity;
     this.#heads = headLayout(config);
+    this.#shard = shard;
   }
 
   build(): Uint8Array {
@@ -64,14 +80,15 @@ class DecoderBuilder {
         attention = this.#takeLogitRows(attention, 'last_attention', this.#config.numHeads * this.#heads.paddedHeadDim);
         residual = this.#takeLogitRows(residual, 'last_residual', this.#config.hiddenSize);
       }
-      const attended = this.#linearLayer(attention, `layers.${i}.o`, layer.attentionOutput.bias);
+      const rows = isLast ? [1, 'rows'] : ['batch', 'sequence'];
+      const attended = this.#summedLayer(attention, `layers.${i}.o`, layer.attentionOutput.bias, rows);
       [normed, residual] = this.#addAndNorm(attended, residual, `layers.${i}.post_attention_norm`, layer.postAttentionNorm);
-      const mlp = this.#mlp(normed, i, layer);
+      const mlp = this.#mlp(normed, i, layer, rows);
       const nextNorm = isLast ? this.#weights.finalNorm : this.#weights.layers[i + 1]!.inputNorm;
       const name = isLast ? TENSORS.hidden : `layers.${i + 1}.input_norm`;
       [normed, residual] = this.#addAndNorm(mlp, residual, name, nextNorm);
     }
-    this.#linear.matmul(graph, normed, 'lm_head', TENSORS.logits);
+    this.#logits(normed);
     this.#declareOutputs();
     return graph.finish();
   }
@@ -153,13 +170,13 @@ class DecoderBuilder {
     return this.#graph.node('Reshape', [normed, this.#graph.shape(0, 0, numHeads * paddedHeadDim)], `${key}.out`);
   }
 
-  #mlp(input: string, index: number, layer: LayerWeights): string {
+  #mlp(input: string, index: number, layer: LayerWeights, rows: readonly (string | number)[]): string {
     const prefix = `layers.${index}`;
     const [gate, up] = this.#gateUp(input, prefix, layer);
     // QuickGelu is x · sigmoid(alpha · x): SiLU with alpha 1, in one pass.
     const activated = this.#graph.node('QuickGelu', [gate], `${prefix}.silu`, { alpha: 1 }, MICROSOFT);
     const gated = this.#graph.node('Mul', [activated, up], `${prefix}.gated`);
-    return this.#linearLayer(gated, `${prefix}.down`, layer.down.bias);
+    return this.#summedLayer(gated, `${prefix}.down`, layer.down.bias, rows);
   }
 
   #gateUp(input: string, prefix: string, layer: LayerWeights): [gate: string, up: string] {
@@ -173,6 +190,25 @@ class DecoderBuilder {
     const { intermediateSize } = this.#config;
     this.#graph.node('Split', [both, this.#graph.shape(intermediateSize, intermediateSize)], parts, { axis: -1n });
     return parts;
+  }
+
+  /** A layer whose inputs are cut: the ranks' results are parts of a sum, and the bias comes once, behind it. `rows`: the sum's shape before hiddenSize. */
+  #summedLayer(input: string, key: string, bias: StoredTensor | null, rows: readonly (string | number)[]): string {
+    if (this.#shard === null) return this.#linearLayer(input, key, bias);
+    const partial = this.#linear.matmul(this.#graph, input, key);
+    const all = this.#graph.node('AllGather', [partial], `${key}.all`, {}, COLLECTIVE_DOMAIN);
+    const sum = this.#graph.node('ReduceSum', [all, this.#graph.shape(0)], `${key}.sum`, { keepdims: 0n });
+    this.#graph.annotate(sum, 'float32', [...rows, this.#config.hiddenSize]);
+    return this.#biased(sum, key, bias === null ? null : readFloat32(bias));
+  }
+
+  #logits(input: string): void {
+    if (this.#shard === null) {
+      this.#linear.matmul(this.#graph, input, 'lm_head', TENSORS.logits);
+      return;
+    }
+    const part = this.#linear.matmul(this.#graph, input, 'lm_head', 'lm_head.part');
+    this.#graph.node('GatherColumns', [part], TENSORS.logits, {}, COLLECTIVE_DOMAIN);
   }
 
   #linearLayer(input: string, key: string, bias: StoredTensor | null): string {
@@ -228,8 +264,13 @@ class DecoderBuilder {
 
   #declareOutputs(): void {
     this.#graph.output(TENSORS.hidden, 'float32', [1, 'rows', this.#config.hiddenSize]);
-    this.#graph.output(TENSORS.logits, 'float32', [1, 'rows', this.#config.vocabSize]);
+    this.#graph.output(TENSORS.logits, 'float32', [1, 'rows', logitWidth(this.#config, this.#shard)]);
   }
+}
+
+/** Columns of a rank's logits: all on rank 0, elsewhere its own. */
+export function logitWidth(config: ModelConfig, shard: Shard | null): number {
+  return shard === null || shard.rank === 0 ? config.vocabSize : lengthOf(shard.vocab[shard.rank]!);
 }
 
 function joined(parts: readonly (Float32Array | null)[]): Float32Array | null {

@@ -26,7 +26,9 @@ export class OnnxWriter {
   readonly #initializers: ProtobufWriter[] = [];
   readonly #inputs: ProtobufWriter[] = [];
   readonly #outputs: ProtobufWriter[] = [];
+  readonly #known: ProtobufWriter[] = [];
   readonly #names = new Set<string>();
+  readonly #domains = new Set<string>([MICROSOFT]);
 
   /** Dimensions are sizes or the names of sizes that vary. */
   input(name: string, type: OnnxType, shape: readonly (number | string)[]): string {
@@ -36,6 +38,11 @@ export class OnnxWriter {
 
   output(name: string, type: OnnxType, shape: readonly (number | string)[]): void {
     this.#outputs.push(valueInfo(name, type, shape));
+  }
+
+  /** Says what shape a value inside the graph has, where that cannot be inferred: behind an operator of ours. */
+  annotate(name: string, type: OnnxType, shape: readonly (number | string)[]): void {
+    this.#known.push(valueInfo(name, type, shape));
   }
 
   /** Adds an operator. `outputs` are names, '' for an optional output that nobody reads. Returns the first. */
@@ -53,7 +60,10 @@ export class OnnxWriter {
     for (const output of names) node.string(2, output);
     node.string(3, first).string(4, op);
     for (const [name, value] of Object.entries(attributes)) node.message(5, attribute(name, value));
-    if (domain !== '') node.string(7, domain);
+    if (domain !== '') {
+      node.string(7, domain);
+      this.#domains.add(domain);
+    }
     this.#nodes.push(node);
     return first;
   }
@@ -89,13 +99,14 @@ export class OnnxWriter {
     for (const initializer of this.#initializers) graph.message(5, initializer);
     for (const input of this.#inputs) graph.message(11, input);
     for (const output of this.#outputs) graph.message(12, output);
-    return new ProtobufWriter()
+    for (const value of this.#known) graph.message(13, value);
+    const model = new ProtobufWriter()
       .int(1, IR_VERSION)
       .string(2, 'troupe')
       .message(7, graph)
-      .message(8, new ProtobufWriter().string(1, '').int(2, OPSET))
-      .message(8, new ProtobufWriter().string(1, MICROSOFT).int(2, 1))
-      .finish();
+      .message(8, new ProtobufWriter().string(1, '').int(2, OPSET));
+    for (const domain of this.#domains) model.message(8, new ProtobufWriter().string(1, domain).int(2, 1));
+    return model.finish();
   }
 
   #initializer(name: string, type: OnnxType, shape: readonly number[], writeData: (tensor: ProtobufWriter) => void): string {

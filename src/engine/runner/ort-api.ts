@@ -43,10 +43,19 @@ const STATUS_CALLS = {
   SetSessionGraphOptimizationLevel: [23, [PTR, 'int']],
   SetIntraOpNumThreads: [24, [PTR, 'int']],
   SetInterOpNumThreads: [25, [PTR, 'int']],
+  CreateCustomOpDomain: [26, ['str', OUT]],
+  CustomOpDomain_Add: [27, [PTR, PTR]],
+  AddCustomOpDomain: [28, [PTR, PTR]],
   CreateTensorAsOrtValue: [48, [PTR, PTR, 'size_t', 'int', OUT]],
   CreateTensorWithDataAsOrtValue: [49, [PTR, PTR, 'size_t', PTR, 'size_t', 'int', OUT]],
+  GetTensorMutableData: [51, [PTR, OUT]],
+  GetDimensionsCount: [61, [PTR, OUT]],
+  GetDimensions: [62, [PTR, PTR, 'size_t']],
+  GetTensorTypeAndShape: [65, [PTR, OUT]],
   CreateMemoryInfo: [68, ['str', 'int', 'int', 'int', OUT]],
   CreateCpuMemoryInfo: [69, ['int', 'int', OUT]],
+  KernelContext_GetInput: [90, [PTR, 'size_t', OUT]],
+  KernelContext_GetOutput: [91, [PTR, 'size_t', PTR, 'size_t', OUT]],
   AddSessionConfigEntry: [130, [PTR, 'str', 'str']],
   CreateAllocator: [131, [PTR, PTR, OUT]],
   SessionEndProfiling: [110, [PTR, PTR, OUT]],
@@ -63,7 +72,9 @@ const RELEASE_CALLS = {
   ReleaseMemoryInfo: 94,
   ReleaseSession: 95,
   ReleaseValue: 96,
+  ReleaseTensorTypeAndShapeInfo: 99,
   ReleaseSessionOptions: 100,
+  ReleaseCustomOpDomain: 101,
   ReleaseAllocator: 132,
   ReleaseCudaProviderOptions: 208,
 } as const;
@@ -79,6 +90,7 @@ export class OrtApi {
   readonly #releaseCalls: Record<ReleaseCall, (handle: Handle) => void>;
   readonly #errorCode: (status: bigint) => number;
   readonly #errorMessage: (status: bigint) => string;
+  readonly #createStatus: (code: number, message: string) => bigint;
 
   /** @throws StartupError when the library cannot be loaded or is too old. */
   constructor(libraryPath: string = defaultLibraryPath()) {
@@ -89,6 +101,7 @@ export class OrtApi {
     this.version = version;
     this.#errorCode = bind(1, 'int', [PTR]);
     this.#errorMessage = bind(2, 'str', [PTR]);
+    this.#createStatus = bind(0, PTR, ['int', 'str']);
     this.#statusCalls = mapValues(STATUS_CALLS, ([index, args]) => bind(index, PTR, args));
     this.#releaseCalls = mapValues(RELEASE_CALLS, (index) => bind(index, 'void', [PTR]));
   }
@@ -105,6 +118,11 @@ export class OrtApi {
     const status = this.#statusCalls[name](...args, out);
     if (status) this.#fail(name, status);
     return out[0];
+  }
+
+  /** An error for the library to pass on, made in a callback that it called; the library releases it. */
+  createStatus(code: number, message: string): Handle {
+    return this.#createStatus(code, message);
   }
 
   release(name: ReleaseCall, handle: Handle): void {
@@ -156,8 +174,8 @@ function openLibrary(path: string): { api: bigint; version: string } {
   }
 }
 
-/** Native code runs on koffi's own stack, and session creation recurses deeply. Only the first library loaded can change it. */
-function raiseStackSize(): void {
+/** Native code runs on koffi's own stack, and session creation recurses deeply. Only the first library that a thread loads can change it. */
+export function raiseStackSize(): void {
   const enough = 8 * 1024 * 1024;
   if ((koffi.config().sync_stack_size ?? 0) < enough) koffi.config({ sync_stack_size: enough });
 }

@@ -6,6 +6,7 @@
  * writes the garbage's keys and values behind the positions it has computed, where its next chunk overwrites them.
  */
 import { assert } from '../../core/errors.ts';
+import type { Collective } from '../collective/collective.ts';
 import type { SequenceResult, StepInput, StepOutput, StepSequence } from '../step.ts';
 import { DecodeBatch } from './decode-batch.ts';
 import type { KvCache } from './kv-cache.ts';
@@ -18,7 +19,13 @@ export interface OrtModelRunnerOptions {
   readonly session: OrtSession;
   readonly cache: KvCache;
   readonly vocabSize: number;
+  /** Columns of the graph's logits: fewer than the vocabulary on a rank that only helps. */
+  readonly logitWidth: number;
   readonly hiddenSize: number;
+  /** The way to the group's other ranks. */
+  readonly collective?: Collective | null;
+  /** After everything native is gone. */
+  readonly onClosed?: () => void;
   /** Longest run of a prefill chunk; longer chunks are cut. */
   readonly maxPrefillTokens: number;
 }
@@ -33,15 +40,17 @@ export class OrtModelRunner implements ModelRunner {
   readonly #logits: LogitsBuffer;
   readonly #decode: DecodeBatch;
   readonly #prefill: PrefillRun;
+  readonly #options: OrtModelRunnerOptions;
   #output: StepOutput | null = null;
 
   constructor(options: OrtModelRunnerOptions) {
+    this.#options = options;
     this.#session = options.session;
     this.#cache = options.cache;
     this.vocabSize = options.vocabSize;
     this.bytesPerBlock = options.cache.bytesPerBlock;
     this.canCopyBlocks = options.cache.canCopyBlocks;
-    this.#logits = new LogitsBuffer(options.session, options.vocabSize, options.hiddenSize, options.cache.shape.maxNumSeqs);
+    this.#logits = new LogitsBuffer(options.session, options.logitWidth, options.hiddenSize, options.cache.shape.maxNumSeqs);
     this.#decode = new DecodeBatch(options.session, options.cache, this.#logits);
     this.#prefill = new PrefillRun(options.session, options.cache, this.#logits, options.maxPrefillTokens);
   }
@@ -54,6 +63,7 @@ export class OrtModelRunner implements ModelRunner {
   submit(step: StepInput): StepTicket {
     assert(this.#output === null, `step ${this.#output?.stepId} was not collected before step ${step.stepId}`);
     this.#assertSupported(step);
+    this.#options.collective?.beginStep(step.stepId);
     for (const op of step.kvOps) this.#cache.apply(op);
     this.#output = { stepId: step.stepId, results: this.#run(step) };
     this.#cache.trim();
@@ -73,6 +83,7 @@ export class OrtModelRunner implements ModelRunner {
     this.#logits.close();
     this.#session.close();
     this.#cache.free();
+    this.#options.onClosed?.();
   }
 
   /** What the contract has room for and this runner does not do: tokens that only the previous step knows, and speculation. */

@@ -13,6 +13,8 @@ export interface SessionOptions {
   readonly externalDataFolder: string;
   /** Writes a profile there when the session closes. */
   readonly profilePrefix?: string;
+  /** Operators of ours in the graph; they must outlive the session. */
+  readonly customOps?: { readonly domain: Handle; takeFailure(): Error | null };
 }
 
 /** Element types as ONNX numbers them. */
@@ -75,8 +77,19 @@ export class OrtSession {
     this.api.release('ReleaseValue', tensor);
   }
 
-  /** Runs the graph on prepared values, blocking. `outputs` must name a value for each name: nothing is allocated. @throws RunnerError */
+  /**
+   * Runs the graph on prepared values, blocking. `outputs` must name a value for each name: nothing is allocated.
+   * @throws RunnerError, or what an operator of ours threw.
+   */
   run(inputNames: NativeNames, inputs: BigUint64Array, outputNames: NativeNames, outputs: BigUint64Array): void {
+    try {
+      this.#run(inputNames, inputs, outputNames, outputs);
+    } catch (error) {
+      throw this.#options.customOps?.takeFailure() ?? error;
+    }
+  }
+
+  #run(inputNames: NativeNames, inputs: BigUint64Array, outputNames: NativeNames, outputs: BigUint64Array): void {
     this.api.call(
       'Run',
       this.#session,
@@ -122,6 +135,7 @@ function createSessionOptions(api: OrtApi, options: SessionOptions): Handle {
   };
   for (const [key, value] of Object.entries(entries)) api.call('AddSessionConfigEntry', native, key, value);
   if (options.profilePrefix !== undefined) api.call('EnableProfiling', native, options.profilePrefix);
+  if (options.customOps !== undefined) api.call('AddCustomOpDomain', native, options.customOps.domain);
   appendProvider(api, native, options);
   return native;
 }
