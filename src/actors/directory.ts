@@ -6,7 +6,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { EngineLoad } from '../core/engine-load.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
-import type { EngineBeat, EngineState } from '../transport/messages.ts';
+import type { Credit, EngineBeat, EngineState } from '../transport/messages.ts';
 import { BeatWatch } from './beat-watch.ts';
 
 export interface EngineRef {
@@ -23,10 +23,17 @@ export interface EngineEntry extends EngineRef {
   readonly reason: string | null;
   readonly load: EngineLoad;
   readonly counters: EngineBeat['counters'];
+  /** Tokens of its KV blocks; null = it shares no prefixes. */
+  readonly blockSize: number | null;
   /** Of the last pause that has taken effect in it. */
   readonly pauseRevision: number;
   /** Requests this frontend gave it since its last beat. */
   numSentSinceBeat: number;
+  /** Their prompts' tokens. */
+  numPromptTokensSentSinceBeat: number;
+  readonly credit: Credit | null;
+  /** Monotonic milliseconds. */
+  readonly heardAt: number;
 }
 
 export interface DirectoryOptions {
@@ -107,12 +114,16 @@ export class Directory {
       reason,
       load,
       counters,
+      blockSize: beat.blockSize ?? null,
       pauseRevision: beat.pauseRevision ?? 0,
       numSentSinceBeat: 0,
+      numPromptTokensSentSinceBeat: 0,
+      credit: beat.credit ?? null,
+      heardAt: this.#options.clock.monotonic(),
     });
     this.#watch.heard(id);
     this.#hasServed ||= state === 'serving';
-    if (before?.state !== state || before.epoch !== epoch) this.#changed();
+    if (before?.state !== state || compareEpochs(before.epoch, epoch) !== 0) this.#changed();
     return true;
   }
 

@@ -21,7 +21,7 @@ import {
 import { ENGINE_BEATS, engineControl, engineRequests, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
 import { BeatWatch } from './beat-watch.ts';
-import { countersOf, idleLoad, loadOf } from './engine-numbers.ts';
+import { countersOf, creditOf, idleLoad, loadOf } from './engine-numbers.ts';
 import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
 import { GrammarAdmission, type GrammarOpener } from './grammar-admission.ts';
 import { KvFeed } from './kv-feed.ts';
@@ -59,6 +59,7 @@ export interface DeskStanding {
 }
 
 const LOADING_RETRY_MS = 1000;
+const IDLE_BEAT_MS = 50;
 const STALE: Nack = { type: 'nack', code: 'stale', retryAfterMs: 0, message: 'A later start of this frontend is known.' };
 
 export class EngineDesk {
@@ -72,10 +73,12 @@ export class EngineDesk {
   readonly #grammars: GrammarAdmission;
   readonly #pendingAdds = new PendingAdds();
   readonly #kvFeed: KvFeed;
+  readonly #accepted = { requests: 0, prefillTokens: 0 };
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0, blockSize: null };
   #stats: EngineStats | null = null;
   #stepId = 0;
   #isMigrating = false;
+  #lastBeat = { at: 0, wasBusy: false };
   #isClosed = false;
   /** Messages that were unreadable or came from an earlier start of a frontend. */
   numRefused = 0;
@@ -141,7 +144,7 @@ export class EngineDesk {
       if (session.isGone && session.running.size === 0) session.ring.clear();
     }
     if (this.#sessions.numRunning === 0) this.#options.onQuieter();
-    if (isConfirmed) this.beat();
+    if (isConfirmed || this.#isNewlyIdle(turn.stats)) this.beat();
   }
 
   /** To be called every `beatMs`: looks for silent frontends, then says how things are. */
@@ -154,7 +157,10 @@ export class EngineDesk {
   }
 
   beat(): void {
-    if (!this.#isClosed) this.#options.transport.publish(ENGINE_BEATS, encode(this.#beatNow()));
+    if (this.#isClosed) return;
+    const beat = this.#beatNow();
+    this.#lastBeat = { at: this.#options.clock.monotonic(), wasBusy: beat.load.numRunning + beat.load.numWaiting > 0 };
+    this.#options.transport.publish(ENGINE_BEATS, encode(beat));
   }
 
   close(): void {
@@ -163,6 +169,12 @@ export class EngineDesk {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     const stopping: Nack = { type: 'nack', code: 'draining', retryAfterMs: LOADING_RETRY_MS, message: 'The engine is stopping.' };
     for (const pending of this.#pendingAdds.takeAll()) respond(pending.askers, stopping);
+  }
+
+  /** Routers think of it as busy until they hear of it: an engine that has become idle says so, at most every 50 ms. */
+  #isNewlyIdle({ numRunning, numWaiting }: EngineStats): boolean {
+    if (numRunning + numWaiting > 0 || !this.#lastBeat.wasBusy) return false;
+    return this.#options.clock.monotonic() - this.#lastBeat.at >= IDLE_BEAT_MS;
   }
 
   #receive(incoming: IncomingMessage): void {
@@ -208,7 +220,7 @@ export class EngineDesk {
   }
 
   #giveToRank(session: FrontendSession, key: string, request: AddRequest, incoming: IncomingMessage): void {
-    const tag = this.#pendingAdds.add({ session, key, askers: [incoming] });
+    const tag = this.#pendingAdds.add({ session, key, numPromptTokens: request.promptIds.length, askers: [incoming] });
     if (request.params.constraint === null) this.#postAdd(tag, key, request);
     else void this.#giveWithGrammar(tag, key, request);
     // The rank may answer with tokens in the same turn, so the request is known before it is accepted.
@@ -245,6 +257,10 @@ export class EngineDesk {
     const pending = this.#pendingAdds.take(tag);
     if (!pending) return;
     if (result.type === 'nack') this.#sessions.end(pending.session, pending.key);
+    if (result.type === 'ack') {
+      this.#accepted.requests++;
+      this.#accepted.prefillTokens += pending.numPromptTokens;
+    }
     const answer: Ack | Nack = result.type === 'ack' ? { type: 'ack', position: result.position } : result;
     pending.session.rememberAnswer(pending.key, answer);
     respond(pending.askers, answer);
@@ -317,6 +333,7 @@ export class EngineDesk {
     const { engineId, epoch, transport, maxNumSeqs } = this.#options;
     const { state, fingerprint, reason, numBlocks, blockSize } = this.#standing;
     const stats = this.#stats;
+    const load = stats ? loadOf(stats, maxNumSeqs) : idleLoad(maxNumSeqs, numBlocks);
     return {
       type: 'engineBeat',
       engineId,
@@ -326,12 +343,13 @@ export class EngineDesk {
       fingerprint,
       reason,
       stepId: this.#stepId,
-      load: stats ? loadOf(stats, maxNumSeqs) : idleLoad(maxNumSeqs, numBlocks),
+      load,
       counters: stats ? countersOf(stats) : {},
       frameSeqs: this.#sessions.frameSeqs(),
       ...this.#pause.beatField,
       pauseRevision: this.#freezeRevision,
       ...(this.#isMigrating && { isMigrating: true }),
+      credit: creditOf(load, this.#accepted),
       ...(blockSize !== null && { blockSize, kvSeq: this.#kvFeed.kvSeq }),
     };
   }

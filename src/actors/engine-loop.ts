@@ -2,6 +2,7 @@
  * The rank thread's loop: inbox → engine → outbox, one engine step a turn. Synchronous, so that it reads like the engine it drives;
  * adds and aborts take effect at step borders. The thread around it is rank-worker.ts; tests call `runOnce` themselves.
  */
+import type { KvChanges } from '../engine/kv/kv-events.ts';
 import type { AddResult, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
 import type { ToRank, Turn } from './rank-port.ts';
 
@@ -21,6 +22,7 @@ export interface SteppedEngine {
   readonly hasWork: boolean;
   step(): StepReport;
   stats(): EngineStats;
+  takeKvEvents?(): KvChanges | null;
 }
 
 export class EngineLoop {
@@ -54,8 +56,16 @@ export class EngineLoop {
     if (inbox.length === 0 && !this.hasWork) return null;
     const { stepId, outputs, errors } = this.hasWork ? this.#engine.step() : { stepId: this.#stepId, outputs: [], errors: [] };
     this.#stepId = stepId;
-    const turn = { stepId, answers, outputs, errors: errors.map((error) => error.message), stats: this.#engine.stats() };
-    return this.#freezeRevision === null ? turn : { ...turn, freezeRevision: this.#freezeRevision };
+    const kv = this.#engine.takeKvEvents?.() ?? null;
+    return {
+      stepId,
+      answers,
+      outputs,
+      errors: errors.map((error) => error.message),
+      stats: this.#engine.stats(),
+      ...(kv && { kv }),
+      ...(this.#freezeRevision !== null && { freezeRevision: this.#freezeRevision }),
+    };
   }
 
   #freeze(isFrozen: boolean, revision: number): void {

@@ -1,6 +1,7 @@
 /** An engine's statistics in the words of its beats. */
 import type { EngineLoad } from '../core/engine-load.ts';
 import type { EngineStats } from '../engine/request.ts';
+import type { Credit } from '../transport/messages.ts';
 
 /** Before the rank's first turn. */
 export const idleLoad = (maxNumSeqs: number, numBlocks: number): EngineLoad => ({
@@ -21,7 +22,33 @@ export const loadOf = (stats: EngineStats, maxNumSeqs: number): EngineLoad => ({
   numUsedBlocks: stats.numUsedBlocks,
   numCachedBlocks: stats.numCachedBlocks,
   queuedPrefillTokens: stats.queuedPrefillTokens,
+  ...(stats.prefillTokensPerSecond !== undefined && { prefillTokensPerSecond: stats.prefillTokensPerSecond }),
+  ...(stats.stepMs !== undefined && { stepMs: stats.stepMs }),
 });
+
+/** Requests and prompt tokens that the engine has taken since it began. */
+export interface Accepted {
+  readonly requests: number;
+  readonly prefillTokens: number;
+}
+
+/** A hint older than a few beats says nothing. */
+const CREDIT_LIFETIME_MS = 1000;
+/** Prompt tokens are welcome as long as they would be computed within this. */
+const PREFILL_ROOM_MS = 1000;
+
+/** What the engine could begin at once: free places, and a second's worth of prefill. */
+export function creditOf(load: EngineLoad, accepted: Accepted): Credit {
+  const places = Math.max(0, load.maxNumSeqs - load.numRunning - load.numWaiting);
+  const roomTokens = ((load.prefillTokensPerSecond ?? Number.POSITIVE_INFINITY) * PREFILL_ROOM_MS) / 1000 - load.queuedPrefillTokens;
+  return {
+    grantedRequests: accepted.requests + places,
+    acceptedRequests: accepted.requests,
+    grantedPrefillTokens: accepted.prefillTokens + Math.max(0, Math.min(roomTokens, Number.MAX_SAFE_INTEGER / 2)),
+    acceptedPrefillTokens: accepted.prefillTokens,
+    lifetimeMs: CREDIT_LIFETIME_MS,
+  };
+}
 
 /** By metric name without prefix. */
 export const countersOf = (stats: EngineStats): Record<string, number> => ({

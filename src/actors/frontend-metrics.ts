@@ -1,5 +1,6 @@
 /** Plain numbers that a frontend hands out; telemetry/metrics.ts records them. */
 import type { Metrics, RequestObservation as RequestTimes } from '../telemetry/metrics.ts';
+import type { BreakerState } from './circuit-breaker.ts';
 
 /** One request, told once when it is over. */
 export interface RequestObservation extends RequestTimes {
@@ -11,6 +12,7 @@ export interface RequestObservation extends RequestTimes {
 export interface FrontendMetrics extends Pick<Metrics, 'setEngineLoad' | 'removeEngine' | 'countRefused' | 'countReplay'> {
   observeRequest(observation: RequestObservation): void;
   setPaused?(isPaused: boolean): void;
+  setCircuit?(engineId: string, state: BreakerState): void;
   snapshot?(): Promise<string>;
 }
 

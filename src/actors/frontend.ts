@@ -4,7 +4,7 @@
  * machine in request.ts, one root actor each. Tokens go past both.
  */
 import { createActor } from 'xstate';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, RandomSource } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
@@ -17,6 +17,7 @@ import { decodeFrame, decodeToFrontend } from '../transport/codec.ts';
 import { ENGINE_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
 import { Directory, type EngineEntry, engineKey } from './directory.ts';
+import { EngineChooser } from './engine-chooser.ts';
 import { EngineMail } from './engine-mail.ts';
 import { FrameDelivery } from './frame-delivery.ts';
 import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
@@ -58,6 +59,8 @@ export interface FrontendOptions {
   readonly maxNumWaiting?: number;
   /** Deadline of requests that name none, from their arrival; none unless given. */
   readonly requestTimeoutMs?: number | undefined;
+  /** Breaks ties between engines; absent = the smaller id gets the request. */
+  readonly random?: RandomSource;
   /** Whether this one tells the engines' throughput: true. Of several frontends on one machine, one does. */
   readonly logsThroughput?: boolean;
 }
@@ -90,6 +93,7 @@ class RunningFrontend implements Frontend {
   readonly #directory: Directory;
   readonly #mail: EngineMail;
   readonly #frames: FrameDelivery;
+  readonly #chooser: EngineChooser;
   readonly #placement: Placement;
   readonly #ports: LiveRequestPorts;
   readonly #promptEncoder: PromptEncoder;
@@ -122,7 +126,9 @@ class RunningFrontend implements Frontend {
     });
     this.#mail = new EngineMail(options);
     this.#frames = new FrameDelivery({ frontendId, epoch, clock, mail: this.#mail, metrics: this.#metrics, live: this.#live });
+    this.#chooser = new EngineChooser({ ...options, directory: this.#directory, metrics: this.#metrics });
     this.#placement = new Placement({
+      chooser: this.#chooser,
       frontendId,
       epoch,
       transport,
@@ -150,6 +156,7 @@ class RunningFrontend implements Frontend {
         const at = request.assignment;
         if (at) this.#mail.abort(at.engine, { slot: request.slot, attempt: at.attempt, choice });
       },
+      onFirstToken: (request) => this.#chooser.record(request.assignment!.engine, 'progress', request.slot),
       onEnd: (request, outcome) => this.#ended(request, outcome),
     };
     this.#subscriptions = [
@@ -270,6 +277,7 @@ class RunningFrontend implements Frontend {
     this.#lifecycle.send({ type: 'close' });
     for (const live of [...this.#live.values()]) live.fail(new TroupeError('server_draining', 'The server was stopped.'));
     this.#operations.close();
+    this.#chooser.close();
     for (const timer of this.#timers) timer.stop();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
@@ -304,6 +312,7 @@ class RunningFrontend implements Frontend {
     if (this.#directory.heard(beat)) {
       this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
       this.#frames.heard(beat);
+      this.#chooser.heard(beat);
       this.#operations.heardEngine(beat.pause);
       if (beat.isMigrating) this.#migrateFrom(engineKey(beat.engineId, beat.engineEpoch), beat.fingerprint);
     } else this.#metrics.countRefused('stale_epoch');
@@ -322,6 +331,7 @@ class RunningFrontend implements Frontend {
   #engineLost(engine: EngineEntry, reason: string): void {
     this.#metrics.removeEngine(engine.id);
     const hit = [...this.#live.values()].filter((live) => live.assignment?.engine.key === engine.key);
+    this.#chooser.lost(engine, hit.length > 0);
     if (hit.length > 0) this.#options.log.warn({ engine: engine.id, numRequests: hit.length }, `${reason}; its requests go on elsewhere`);
     for (const live of hit) live.lose(true, reason);
     this.#operations.look();
@@ -338,6 +348,7 @@ class RunningFrontend implements Frontend {
 
   #ended(live: LiveRequest, outcome: Outcome): void {
     this.#live.delete(live.slot);
+    this.#chooser.ended(live.slot);
     this.#metrics.observeRequest(live.observation(outcome));
     this.#operations.look();
     this.#resolveIfDrained();

@@ -32,6 +32,8 @@ export interface LiveRequestPorts {
   offer(request: LiveRequest, engine: EngineRef, attempt: number, signal: AbortSignal): Promise<'accepted' | 'elsewhere'>;
   /** The engine is to stop working on a choice, or on all of them (null). */
   abortAtEngine(request: LiveRequest, choice: number | null): void;
+  /** The first token from the engine that has it. */
+  onFirstToken(request: LiveRequest): void;
   /** Exactly once, in every case. */
   onEnd(request: LiveRequest, outcome: Outcome): void;
 }
@@ -63,6 +65,8 @@ export class LiveRequest {
   waitingSince: number | null = null;
   /** Engines not to offer it to before a time (Clock.monotonic), by key. */
   readonly excludedUntil = new Map<string, number>();
+  /** Engines that did not answer it, by key. */
+  readonly failedAt = new Set<string>();
   /** Why the last engine would not have it; told to the client when no other will. */
   refusal: TroupeError | null = null;
   wasAccepted = false;
@@ -262,6 +266,7 @@ export class LiveRequest {
     if (this.#isFirstOfAttempt) {
       this.#isFirstOfAttempt = false;
       this.fingerprint ??= this.assignment?.engine.fingerprint ?? null;
+      this.#options.ports.onFirstToken(this);
       this.#send({ type: 'first.token' });
     }
     if (result.finish !== null) this.journal.finish(choice, result.finish);

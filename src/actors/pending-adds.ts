@@ -5,6 +5,7 @@ import type { FrontendSession } from './frontend-sessions.ts';
 export interface PendingAdd {
   readonly session: FrontendSession;
   readonly key: string;
+  readonly numPromptTokens: number;
   /** Everyone who asked: the first message and its repetitions. */
   readonly askers: IncomingMessage[];
 }

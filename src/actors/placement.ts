@@ -9,10 +9,11 @@ import { decodeReply, encode } from '../transport/codec.ts';
 import type { Ack, Nack } from '../transport/messages.ts';
 import { engineRequests } from '../transport/subjects.ts';
 import { type Transport, TransportError } from '../transport/transport.ts';
-import type { Directory, EngineEntry, EngineRef } from './directory.ts';
+import type { EngineVerdict } from './circuit-breaker.ts';
+import type { Directory, EngineRef } from './directory.ts';
+import type { EngineChooser } from './engine-chooser.ts';
 import type { LiveRequest } from './live-request.ts';
 import { sleep } from './repeat.ts';
-import { chooseEngine } from './routing.ts';
 
 export interface PlacementOptions {
   readonly frontendId: string;
@@ -20,6 +21,7 @@ export interface PlacementOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly directory: Directory;
+  readonly chooser: EngineChooser;
   /** How long a request waits while no engine serves, before 503. */
   readonly engineWaitMs: number;
   /** Requests that may wait for an engine at the same time; above it 429. */
@@ -62,11 +64,8 @@ export class Placement {
     try {
       for (;;) {
         const isHeld = this.#options.isHeld?.(request) ?? false;
-        const engine = isHeld ? null : this.#choose(request);
-        if (engine) {
-          engine.numSentSinceBeat++; // counted at once: a burst chooses many times before the first is sent
-          return engine;
-        }
+        const engine = isHeld ? null : this.#options.chooser.choose(request);
+        if (engine) return engine;
         if (!isContinued) {
           if (!directory.hasServed) throw this.modelLoading();
           if (request.refusal && !isHeld) throw request.refusal;
@@ -102,6 +101,8 @@ export class Placement {
     }
     request.assignment = null;
     this.#exclude(request, engine, answer?.retryAfterMs ?? 0);
+    if (!answer) request.failedAt.add(engine.key);
+    this.#options.chooser.record(engine, answer ? verdictOf(answer) : 'unanswered', request.slot);
     if (answer) this.#readRefusal(request, answer);
     return 'elsewhere';
   }
@@ -128,13 +129,6 @@ export class Placement {
     return null;
   }
 
-  #choose(request: LiveRequest): EngineEntry | null {
-    const now = this.#options.clock.monotonic();
-    for (const [key, until] of request.excludedUntil) if (until <= now) request.excludedUntil.delete(key);
-    const excluded = new Set(request.excludedUntil.keys());
-    return chooseEngine(this.#options.directory.engines(), { fingerprint: request.fingerprint, excluded });
-  }
-
   #exclude(request: LiveRequest, engine: EngineRef, retryAfterMs: number): void {
     const forMs = Math.max(EXCLUDED_MS, Math.min(retryAfterMs, 5 * EXCLUDED_MS));
     request.excludedUntil.set(engine.key, this.#options.clock.monotonic() + forMs);
@@ -147,10 +141,14 @@ export class Placement {
       const { constraintParam } = request;
       throw new TroupeError('invalid_request', nack.message, constraintParam === null ? {} : { param: constraintParam });
     }
-    if (nack.code === 'queue_full' && !request.wasAccepted)
+    // Of several full engines, the client is told of the one that has room first.
+    const isSooner = nack.retryAfterMs <= (request.refusal?.retryAfterMs ?? Number.POSITIVE_INFINITY);
+    if (nack.code === 'queue_full' && !request.wasAccepted && isSooner)
       request.refusal = new TroupeError('queue_full', nack.message, { retryAfterMs: nack.retryAfterMs });
   }
 }
+
+const verdictOf = ({ code }: Nack): EngineVerdict => (code === 'too_long' || code === 'invalid_grammar' ? 'invalid' : 'refused');
 
 const waitingRoomFull = (numWaiting: number): TroupeError =>
   new TroupeError('queue_full', `No engine serves at the moment and ${numWaiting} requests already wait for one.`, { retryAfterMs: 1000 });

@@ -2,6 +2,7 @@
  * Between an engine group's main thread and a rank's thread: plain data that survives a structured clone, and the port that carries it.
  * thread-rank.ts is the real port; tests run the same loop without a thread.
  */
+import type { KvChanges } from '../engine/kv/kv-events.ts';
 import type { AddResult, EngineChoice, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
 
 /** An EngineRequest as it crosses the thread border: prompt ids stay packed. */
@@ -27,6 +28,8 @@ export interface Turn {
   /** Why outputs with finish `error` could not go on, for the log. */
   readonly errors: readonly string[];
   readonly stats: EngineStats;
+  /** What came to and went from the prefix cache; absent when nothing did. */
+  readonly kv?: KvChanges;
   /** Of the last `freeze`; absent before the first. */
   readonly freezeRevision?: number;
 }
@@ -38,6 +41,8 @@ export interface RankFacts {
   /** KV cache budget in blocks. */
   readonly numBlocks: number;
   readonly vocabSize: number;
+  /** Tokens of a KV block, for routers that know prefixes by their blocks; absent = nothing is shared. */
+  readonly blockSize?: number;
 }
 
 export type FromRank =

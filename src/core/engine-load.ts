@@ -7,4 +7,8 @@ export interface EngineLoad {
   readonly numUsedBlocks: number;
   readonly numCachedBlocks: number;
   readonly queuedPrefillTokens: number;
+  /** Measured; absent = not known. */
+  readonly prefillTokensPerSecond?: number;
+  /** How long the next step is expected to take, by what it has to compute; absent = not known. */
+  readonly stepMs?: number;
 }

@@ -2,6 +2,7 @@
  * Token ids in, token ids out, one step at a time: the part of the server that could be read and benchmarked alone. Synchronous; its
  * owner calls `step` while it `hasWork`, and adds and aborts between steps.
  */
+import type { BlockHash } from '../core/block-hash.ts';
 import type { Clock } from '../core/clock.ts';
 import { assert } from '../core/errors.ts';
 import type { FinishReason } from '../core/generation.ts';
@@ -9,6 +10,7 @@ import type { Epoch } from '../core/ids.ts';
 import { Admission, problemOf } from './admission.ts';
 import { type Constraints, waitForMasks } from './constraint.ts';
 import { KvCache } from './kv/kv-cache.ts';
+import type { KvChanges } from './kv/kv-events.ts';
 import { LiveRequests } from './live-requests.ts';
 import { LogprobReader } from './logprobs.ts';
 import { pooledState } from './pooling.ts';
@@ -119,7 +121,9 @@ export class Engine {
       const numPrefillTokens = this.#begin(scheduled, startedAtMs);
       const results = this.#run(scheduled, kvOps);
       for (let i = 0; i < scheduled.length; i++) this.#advance(scheduled[i]!, results[i]!);
-      if (numPrefillTokens > 0) this.#load.observePrefill(numPrefillTokens, this.#clock.monotonic() - startedAtMs);
+      const durationMs = this.#clock.monotonic() - startedAtMs;
+      if (numPrefillTokens > 0) this.#load.observePrefill(numPrefillTokens, durationMs);
+      else this.#load.observeDecode(durationMs);
     }
     const report = this.#report.take(this.#stepId);
     if (!this.hasWork) this.assertIntegrity();
@@ -167,6 +171,7 @@ export class Engine {
   }
 
   stats(): EngineStats {
+    const { queuedPrefillTokens } = this.#admission;
     return {
       numRunning: this.#scheduler.running.length,
       numWaiting: this.#scheduler.waiting.length,
@@ -179,8 +184,25 @@ export class Engine {
       promptTokens: this.#counters.promptTokens,
       generationTokens: this.#counters.generationTokens,
       numSteps: this.#stepId,
-      queuedPrefillTokens: this.#admission.queuedPrefillTokens,
+      queuedPrefillTokens,
+      prefillTokensPerSecond: this.#load.prefillTokensPerMs * 1000,
+      stepMs: this.#load.expectedStepMs(Math.min(this.#options.maxNumBatchedTokens, queuedPrefillTokens + this.#runningPrefillTokens)),
     };
+  }
+
+  /** Tokens of a block of the KV cache. */
+  get blockSize(): number {
+    return this.#kv.blockSize;
+  }
+
+  /** Changes of the prefix cache since the last call; null when there are none. */
+  takeKvEvents(): KvChanges | null {
+    return this.#kv.takeEvents();
+  }
+
+  /** Names of the blocks that a new request would find. */
+  cachedHashes(): Iterable<BlockHash> {
+    return this.#kv.cachedHashes();
   }
 
   /** Counts everything again, as the engine itself does whenever it becomes idle. @throws Error with the numbers that disagree. */
@@ -188,6 +210,12 @@ export class Engine {
     const { running, waiting } = this.#scheduler;
     this.#kv.assertIntegrity(running);
     this.#requests.assertIntegrity(running.length + waiting.length);
+  }
+
+  get #runningPrefillTokens(): number {
+    let numTokens = 0;
+    for (const { numUncomputed } of this.#scheduler.running) if (numUncomputed > 1) numTokens += numUncomputed;
+    return numTokens;
   }
 
   // ---- one step

@@ -93,4 +93,8 @@ export interface EngineStats {
   readonly numSteps: number;
   /** Prompt tokens that waiting requests still have to prefill. */
   readonly queuedPrefillTokens: number;
+  /** Measured; a guess before the first prefill. */
+  readonly prefillTokensPerSecond?: number;
+  /** How long the next step is expected to take, by what it has to compute. */
+  readonly stepMs?: number;
 }

@@ -5,11 +5,12 @@
  *
  *   0 ≤ numComputed ≤ numTokens,   waiting: numComputed = 0, no row, no blocks
  */
+
+import type { BlockHash } from '../core/block-hash.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { Slot } from '../core/ids.ts';
 import type { SamplingParams } from '../core/sampling-params.ts';
 import { type Constraint, paramsUnder } from './constraint.ts';
-import type { BlockHash } from './kv/block-hash.ts';
 import type { EngineRequest } from './request.ts';
 import { Thinking } from './thinking.ts';
 import { TokenHistory } from './token-history.ts';

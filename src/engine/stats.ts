@@ -22,11 +22,26 @@ export class LoadMeter {
   #prefillMs = 0;
   #residenceMs = 0;
   #numResidences = 0;
+  #stepMs = 0;
 
   /** A step that prefilled: decode in the same step slows prefill down, and so it counts. */
   observePrefill(numTokens: number, durationMs: number): void {
     this.#prefillTokens = this.#prefillTokens * DECAY + numTokens;
     this.#prefillMs = this.#prefillMs * DECAY + durationMs;
+  }
+
+  /** A step without prefill. */
+  observeDecode(durationMs: number): void {
+    this.#stepMs = this.#stepMs === 0 ? durationMs : this.#stepMs * DECAY + durationMs * (1 - DECAY);
+  }
+
+  get prefillTokensPerMs(): number {
+    return this.#prefillMs > 0 ? this.#prefillTokens / this.#prefillMs : ASSUMED_TOKENS_PER_MS;
+  }
+
+  /** How long a step with so many tokens to prefill should take. */
+  expectedStepMs(numPrefillTokens: number): number {
+    return this.#stepMs + numPrefillTokens / this.prefillTokensPerMs;
   }
 
   /** A sequence gave its row back, `durationMs` after it was first admitted. */
@@ -37,9 +52,8 @@ export class LoadMeter {
 
   /** Queued prefill tokens ÷ measured rate + the wait until one of the running sequences ends (0 when a row is free). */
   retryAfterMs(load: { readonly queuedPrefillTokens: number; readonly numRunning: number; readonly hasFreeRow: boolean }): number {
-    const tokensPerMs = this.#prefillMs > 0 ? this.#prefillTokens / this.#prefillMs : ASSUMED_TOKENS_PER_MS;
     const residenceMs = this.#numResidences > 0 ? this.#residenceMs / this.#numResidences : ASSUMED_RESIDENCE_MS;
     const slotMs = load.hasFreeRow ? 0 : residenceMs / Math.max(load.numRunning, 1);
-    return Math.ceil(Math.min(Math.max(load.queuedPrefillTokens / tokensPerMs + slotMs, MIN_RETRY_MS), MAX_RETRY_MS));
+    return Math.ceil(Math.min(Math.max(load.queuedPrefillTokens / this.prefillTokensPerMs + slotMs, MIN_RETRY_MS), MAX_RETRY_MS));
   }
 }

@@ -23,6 +23,9 @@ export interface RequestObservation {
   readonly finishReason: FinishReason;
   /** Engines it was given to; above 1 it was continued. */
   readonly numAttempts: number;
+  /** What it asked for. */
+  readonly maxTokens: number;
+  readonly numChoices: number;
 }
 
 export interface HttpObservation {
@@ -45,6 +48,8 @@ export interface Metrics {
   removeEngine(engineId: string): void;
   /** Messages between processes that were refused. */
   countRefused(reason: 'stale_epoch' | 'unreadable'): void;
+  /** Whether requests are kept away from an engine that keeps failing: 0 closed, 1 half open, 2 open. */
+  setCircuit(engineId: string, state: 'closed' | 'halfOpen' | 'open'): void;
   /** Whether an operator paused the server. */
   setPaused(isPaused: boolean): void;
   /** A gap in an engine's token frames was asked for again. */
@@ -71,6 +76,7 @@ const TPOT_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15,
 const LATENCY_SECONDS = [0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680];
 const QUEUE_SECONDS = [0.001, 0.01, 0.1, ...LATENCY_SECONDS];
 const TOKEN_COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
+const NUM_CHOICES = [1, 2, 5, 10, 20];
 const HTTP_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** Engine totals that become counters; their names are those of the engine's report. */
@@ -82,6 +88,10 @@ const ENGINE_COUNTERS: Readonly<Record<string, string>> = {
   preemptions_total: 'Sequences that gave up their KV cache to others and are computed again',
   engine_steps_total: 'Engine steps',
 };
+
+const freeShare = (load: EngineLoad): number => 1 - load.numUsedBlocks / Math.max(1, load.numBlocks);
+const hitShare = (_: EngineLoad, counters: Readonly<Record<string, number>>): number =>
+  (counters.prefix_cache_hits_total ?? 0) / Math.max(1, counters.prefix_cache_queries_total ?? 0);
 
 export function createMetrics({ modelName, frontend = 'frontend-0', processMetrics = true }: MetricsOptions = {}): Metrics {
   const registry = new Registry();
@@ -100,14 +110,21 @@ class PrometheusMetrics implements Metrics {
   readonly #tpot;
   readonly #e2e;
   readonly #queue;
+  readonly #prefill;
   readonly #decode;
+  readonly #inference;
+  readonly #maxTokens;
+  readonly #numChoices;
+  readonly #latestTtft;
+  readonly #latestTpot;
   readonly #promptTokens;
   readonly #generationTokens;
-  readonly #engineGauges: readonly (readonly [Gauge, (load: EngineLoad) => number])[];
+  readonly #engineGauges: readonly (readonly [Gauge, (load: EngineLoad, counters: Readonly<Record<string, number>>) => number])[];
   readonly #engineCounters = new Map<string, Counter>();
   /** Engine → its totals as last told. */
   readonly #lastCounters = new Map<string, Readonly<Record<string, number>>>();
   readonly #paused;
+  readonly #circuit;
   readonly #refused;
   readonly #replays;
   readonly #httpRequests;
@@ -134,6 +151,12 @@ class PrometheusMetrics implements Metrics {
     this.#tpot = histogram('time_per_output_token_seconds', 'Mean time between the tokens of a request', TPOT_SECONDS);
     this.#e2e = histogram('e2e_request_latency_seconds', 'From arrival to the last token', LATENCY_SECONDS);
     this.#queue = histogram('request_queue_time_seconds', 'From arrival until an engine accepted the request', QUEUE_SECONDS);
+    this.#prefill = histogram('request_prefill_time_seconds', 'From acceptance by an engine to the first token', QUEUE_SECONDS);
+    this.#inference = histogram('request_inference_time_seconds', 'From acceptance by an engine to the last token', LATENCY_SECONDS);
+    this.#maxTokens = histogram('request_params_max_tokens', 'max_tokens of a request', TOKEN_COUNTS);
+    this.#numChoices = histogram('request_params_n', 'n of a request', NUM_CHOICES);
+    this.#latestTtft = gauge('first_token_latency', 'Seconds from arrival to the first token, of the latest request');
+    this.#latestTpot = gauge('infer_latency', 'Mean seconds between the tokens of the latest request');
     this.#decode = histogram('request_decode_time_seconds', 'From the first to the last token', LATENCY_SECONDS);
     this.#promptTokens = histogram('request_prompt_tokens', 'Prompt tokens of a request', TOKEN_COUNTS);
     this.#generationTokens = histogram('request_generation_tokens', 'Generated tokens of a request', TOKEN_COUNTS);
@@ -149,12 +172,18 @@ class PrometheusMetrics implements Metrics {
       [gauge('kv_cache_blocks', 'Blocks of the KV cache', ['engine']), (load) => load.numBlocks],
       [gauge('kv_cache_free_blocks', 'Blocks that no sequence uses', ['engine']), (load) => load.numBlocks - load.numUsedBlocks],
       [gauge('prefix_cache_blocks', 'Blocks whose content is kept for later requests', ['engine']), (load) => load.numCachedBlocks],
+      [gauge('kv_cache_free_ratio', 'Share of the KV cache that no sequence uses, 0 to 1', ['engine']), freeShare],
+      [gauge('free_num_seqs', 'Free places in the batch', ['engine']), (load) => Math.max(0, load.maxNumSeqs - load.numRunning)],
+      [gauge('prefix_cache_hit_ratio', 'Share of the prompt tokens found in the prefix cache since the engine began', ['engine']), hitShare],
       [gauge('queued_prefill_tokens', 'Prompt tokens not yet computed', ['engine']), (load) => load.queuedPrefillTokens],
     ];
     for (const [name, help] of Object.entries(ENGINE_COUNTERS)) this.#engineCounters.set(name, engineCounter(name, help));
 
     this.#paused = gauge('paused', 'Whether an operator paused the server, 0 or 1');
     this.#paused.set(0);
+    this.#circuit = gauge('engine_circuit_state', 'Requests are kept away from an engine that keeps failing: 0 no, 1 one may try, 2 yes', [
+      'engine',
+    ]);
     this.#refused = counter('refused_messages_total', 'Messages from an earlier start of a process, or unreadable ones', ['reason']);
     this.#replays = counter('frame_replays_total', 'Gaps in the token frames of an engine that were asked for again');
     const httpLabels = ['method', 'path', 'handler', 'status_code', 'status'];
@@ -192,21 +221,31 @@ class PrometheusMetrics implements Metrics {
   }
 
   observeRequest(observation: RequestObservation): void {
-    const { promptTokens, completionTokens, queueMs, ttftMs, tpotMs, e2eMs, finishReason, numAttempts } = observation;
+    const { promptTokens, completionTokens, queueMs, ttftMs, tpotMs, e2eMs, finishReason, numAttempts, maxTokens, numChoices } = observation;
     this.#success.inc({ finish_reason: finishReason });
     this.#e2e.observe(e2eMs / 1000);
     this.#promptTokens.observe(promptTokens);
     this.#generationTokens.observe(completionTokens);
     if (numAttempts > 1) this.#continued.inc(numAttempts - 1);
-    if (queueMs !== null) this.#queue.observe(queueMs / 1000);
-    if (tpotMs !== null) this.#tpot.observe(tpotMs / 1000);
+    this.#maxTokens.observe(maxTokens);
+    this.#numChoices.observe(numChoices);
+    if (queueMs !== null) {
+      this.#queue.observe(queueMs / 1000);
+      this.#inference.observe((e2eMs - queueMs) / 1000);
+    }
+    if (tpotMs !== null) {
+      this.#tpot.observe(tpotMs / 1000);
+      this.#latestTpot.set(tpotMs / 1000);
+    }
     if (ttftMs === null) return;
     this.#ttft.observe(ttftMs / 1000);
+    this.#latestTtft.set(ttftMs / 1000);
+    if (queueMs !== null) this.#prefill.observe((ttftMs - queueMs) / 1000);
     this.#decode.observe(Math.max(0, e2eMs - ttftMs) / 1000);
   }
 
   setEngineLoad(engine: string, load: EngineLoad, counters: Readonly<Record<string, number>>): void {
-    for (const [gauge, read] of this.#engineGauges) gauge.set({ engine }, read(load));
+    for (const [gauge, read] of this.#engineGauges) gauge.set({ engine }, read(load, counters));
     const last = this.#lastCounters.get(engine) ?? {};
     for (const [name, counter] of this.#engineCounters) {
       const total = counters[name] ?? 0;
@@ -221,6 +260,10 @@ class PrometheusMetrics implements Metrics {
 
   removeEngine(engine: string): void {
     for (const [gauge] of this.#engineGauges) gauge.remove({ engine });
+  }
+
+  setCircuit(engine: string, state: 'closed' | 'halfOpen' | 'open'): void {
+    this.#circuit.set({ engine }, { closed: 0, halfOpen: 1, open: 2 }[state]);
   }
 
   setPaused(isPaused: boolean): void {

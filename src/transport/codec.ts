@@ -11,6 +11,10 @@ import {
   firstWrongField,
   isFrameEntry,
   isFrameHeader,
+  KV_DUMP_SHAPES,
+  KV_EVENTS_SHAPES,
+  NODE_REPLY_SHAPES,
+  NODE_REQUEST_SHAPES,
   OPERATOR_REPLY_SHAPES,
   OPERATOR_REQUEST_SHAPES,
   REPLY_SHAPES,
@@ -20,7 +24,11 @@ import {
 import {
   type Ack,
   type AddRequest,
+  type KvDump,
+  type KvEvents,
   type Nack,
+  type NodeReply,
+  type NodeRequest,
   type OperatorReply,
   type OperatorRequest,
   PROTOCOL_VERSION,
@@ -33,7 +41,9 @@ import { ProtocolError } from './protocol-error.ts';
 const packr = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'bigint' });
 
 /** A control message. The bytes are the caller's: nothing writes to them again. */
-export function encode(message: ToEngine | ToFrontend | Ack | Nack | OperatorRequest | OperatorReply): Uint8Array {
+export function encode(
+  message: ToEngine | ToFrontend | KvEvents | KvDump | Ack | Nack | OperatorRequest | OperatorReply | NodeRequest | NodeReply,
+): Uint8Array {
   const fields = message.type === 'addRequest' ? withBinaryIds(message) : message;
   return packr.pack({ v: PROTOCOL_VERSION, ...fields });
 }
@@ -55,6 +65,16 @@ export function decodeReply(data: Uint8Array): Ack | Nack {
 }
 
 /** @throws ProtocolError */
+export function decodeKvEvents(data: Uint8Array): KvEvents {
+  return decodeControl(data, KV_EVENTS_SHAPES) as unknown as KvEvents;
+}
+
+/** The answer to a KvDumpRequest. @throws ProtocolError */
+export function decodeKvDump(data: Uint8Array): KvDump {
+  return decodeControl(data, KV_DUMP_SHAPES) as unknown as KvDump;
+}
+
+/** @throws ProtocolError */
 export function decodeOperatorRequest(data: Uint8Array): OperatorRequest {
   return decodeControl(data, OPERATOR_REQUEST_SHAPES) as unknown as OperatorRequest;
 }
@@ -62,6 +82,16 @@ export function decodeOperatorRequest(data: Uint8Array): OperatorRequest {
 /** The answer to AbortRequests or PauseRequest. @throws ProtocolError */
 export function decodeOperatorReply(data: Uint8Array): OperatorReply {
   return decodeControl(data, OPERATOR_REPLY_SHAPES) as unknown as OperatorReply;
+}
+
+/** @throws ProtocolError */
+export function decodeNodeRequest(data: Uint8Array): NodeRequest {
+  return decodeControl(data, NODE_REQUEST_SHAPES) as unknown as NodeRequest;
+}
+
+/** @throws ProtocolError */
+export function decodeNodeReply(data: Uint8Array): NodeReply {
+  return decodeControl(data, NODE_REPLY_SHAPES) as unknown as NodeReply;
 }
 
 /** One engine step's tokens for one frontend. */

@@ -2,7 +2,7 @@
  * What must be there in each message for its receiver to work: checked once per message at the process border, so that a field that is
  * missing or of another kind is a ProtocolError here and not a TypeError somewhere behind. Fields that are not listed are let through.
  */
-import type { KvDump, KvEvents, OperatorRequest, ToEngine, ToFrontend } from './messages.ts';
+import type { KvDump, KvEvents, NodeReply, NodeRequest, OperatorRequest, ToEngine, ToFrontend } from './messages.ts';
 
 type Check = (value: unknown) => boolean;
 type Shape = Readonly<Record<string, Check>>;
@@ -90,12 +90,23 @@ export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
       numUsedBlocks: isNumber,
       numCachedBlocks: isNumber,
       queuedPrefillTokens: isNumber,
+      prefillTokensPerSecond: optional(isNumber),
+      stepMs: optional(isNumber),
     }),
     counters: isRecord,
     frameSeqs: arrayOf(record({ frontendId: isString, frontendEpoch: isEpoch, frameSeq: isNumber })),
     pause: optional(isPauseMark),
     pauseRevision: optional(isNumber),
     isMigrating: optional(isBoolean),
+    credit: optional(
+      record({
+        grantedRequests: isNumber,
+        acceptedRequests: isNumber,
+        grantedPrefillTokens: isNumber,
+        acceptedPrefillTokens: isNumber,
+        lifetimeMs: isNumber,
+      }),
+    ),
     blockSize: optional(isNumber),
     kvSeq: optional(isNumber),
   },
@@ -123,6 +134,12 @@ export const OPERATOR_REQUEST_SHAPES: Readonly<Record<OperatorRequest['type'], S
 
 export const OPERATOR_REPLY_SHAPES: Readonly<Record<'operatorReply', Shape>> = {
   operatorReply: { found: arrayOf(isString), aborted: arrayOf(isString), metrics: optional(isString) },
+};
+
+export const NODE_REQUEST_SHAPES: Readonly<Record<NodeRequest['type'], Shape>> = { nodeRequest: { name: isString, wish: isString } };
+
+export const NODE_REPLY_SHAPES: Readonly<Record<NodeReply['type'], Shape>> = {
+  nodeReply: { processes: arrayOf(record({ name: isString, state: isString })) },
 };
 
 export const REPLY_SHAPES: Readonly<Record<'ack' | 'nack', Shape>> = {

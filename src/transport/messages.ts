@@ -148,6 +148,19 @@ export type StepFrame = readonly [
 
 export type EngineState = 'starting' | 'loading' | 'serving' | 'draining' | 'drained' | 'failed';
 
+/**
+ * What an engine could begin at once, as totals since its epoch began: room = granted − accepted. Totals say the same however often they
+ * are heard, late or never.
+ */
+export interface Credit {
+  readonly grantedRequests: number;
+  readonly acceptedRequests: number;
+  readonly grantedPrefillTokens: number;
+  readonly acceptedPrefillTokens: number;
+  /** Older ones say nothing. */
+  readonly lifetimeMs: number;
+}
+
 /** Engine group → all frontends, every beat and on every change of state. */
 export interface EngineBeat {
   readonly type: 'engineBeat';
@@ -171,6 +184,8 @@ export interface EngineBeat {
   readonly pauseRevision?: number;
   /** It has drained for so long that what runs is to go on elsewhere, where an equal engine serves. */
   readonly isMigrating?: boolean;
+  /** A hint how much more it would take; absent = none. */
+  readonly credit?: Credit;
   /** Tokens of a KV block; absent = it shares no prefixes. */
   readonly blockSize?: number;
   /** Number of the last KvEvents, so that a lost last one is noticed; absent = it sends none. */
@@ -230,6 +245,25 @@ export interface OperatorReply {
   /** JSON; answers MetricsRequest. */
   readonly metrics?: string;
 }
+
+// ---- a node's supervisor receives ---------------------------------------------------------------------------------------------------
+
+/**
+ * Operator (`troupe drain`) → supervisor, by request/reply: what becomes of the process or the node of that name? `drain`: it finishes what
+ * it does, ends, and is not started again. The answer is a NodeReply. Lost: asked again, which changes nothing.
+ */
+export interface NodeRequest {
+  readonly type: 'nodeRequest';
+  readonly name: string;
+  readonly wish: 'drain' | 'status';
+}
+
+export interface NodeReply {
+  readonly type: 'nodeReply';
+  readonly processes: readonly { readonly name: string; readonly state: NodeProcessState }[];
+}
+
+export type NodeProcessState = 'starting' | 'running' | 'draining' | 'drained' | 'down';
 
 export type ToFrontend = EngineBeat;
 /** What one frontend asks of another, for an operator. */

@@ -4,7 +4,7 @@ import type { Epoch } from '../core/ids.ts';
 const PREFIX = 'troupe.v1';
 const suffix = (epoch: Epoch): string => `${epoch[0]}-${epoch[1]}`;
 
-/** AddRequest, DrainRequest (request/reply). */
+/** AddRequest, DrainRequest, KvDumpRequest (request/reply). */
 export const engineRequests = (engineId: string, epoch: Epoch): string => `${PREFIX}.engine.${engineId}.${suffix(epoch)}.requests`;
 /** AbortRequest, ReplayRequest (publish). */
 export const engineControl = (engineId: string, epoch: Epoch): string => `${PREFIX}.engine.${engineId}.${suffix(epoch)}.control`;
@@ -12,7 +12,13 @@ export const engineControl = (engineId: string, epoch: Epoch): string => `${PREF
 export const frontendFrames = (frontendId: string, epoch: Epoch): string => `${PREFIX}.frontend.${frontendId}.${suffix(epoch)}.frames`;
 /** AbortRequests, PauseRequest (request/reply). */
 export const frontendRequests = (frontendId: string, epoch: Epoch): string => `${PREFIX}.frontend.${frontendId}.${suffix(epoch)}.requests`;
+/** KvEvents, from one engine group to all frontends. */
+export const engineKvEvents = (engineId: string, epoch: Epoch): string => `${PREFIX}.kv.${engineId}.${suffix(epoch)}`;
+/** KvEvents of every engine group. */
+export const ALL_KV_EVENTS = `${PREFIX}.kv.>`;
 /** EngineBeat, to all frontends. */
 export const ENGINE_BEATS = `${PREFIX}.beat.engine`;
 /** FrontendBeat, to all engine groups and frontends. */
 export const FRONTEND_BEATS = `${PREFIX}.beat.frontend`;
+/** NodeRequest (request/reply): every supervisor answers for its node and for each of its processes. */
+export const nodeRequests = (name: string): string => `${PREFIX}.node.${name}.requests`;

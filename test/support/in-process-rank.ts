@@ -76,7 +76,7 @@ export class InProcessRank implements RankPort {
     const { startupError, fingerprint = 'test' } = this.#options;
     const { numBlocks } = this.engine.stats();
     if (startupError !== undefined) this.#tell({ type: 'failed', message: startupError, isStartupError: true });
-    else this.#tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: 0 } });
+    else this.#tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: 0, blockSize: this.engine.blockSize } });
   }
 
   #planTurn(): void {

@@ -7,9 +7,11 @@
  * The budget counts what is resident after a step. Within one list of operations a block may exist twice (copied, its source not yet
  * released); rows and pool have room for that.
  */
+import type { BlockHash } from '../../core/block-hash.ts';
 import { assert } from '../../core/errors.ts';
 import type { Sequence } from '../sequence.ts';
 import type { KvOp } from '../step.ts';
+import type { KvChanges } from './kv-events.ts';
 import { type BlockCopy, PrefixCache } from './prefix-cache.ts';
 import { Slots } from './slots.ts';
 
@@ -142,6 +144,16 @@ export class KvCache {
     const dead = this.#prefixes?.takeDeadBlocks() ?? [];
     if (dead.length > 0) ops.push({ type: 'releaseBlocks', blockIds: dead });
     return ops;
+  }
+
+  /** What came to and went from the prefix cache since the last call; null when nothing did. */
+  takeEvents(): KvChanges | null {
+    return this.#prefixes?.takeEvents() ?? null;
+  }
+
+  /** Blocks that a new sequence would find. */
+  cachedHashes(): Iterable<BlockHash> {
+    return this.#prefixes?.hashes() ?? [];
   }
 
   /** Counts everything again. @throws Error with the numbers */

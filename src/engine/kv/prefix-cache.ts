@@ -6,11 +6,13 @@
  * Age: blocks of one sequence are used deepest first, so that a parent is always younger than its children in the pool: eviction
  * of the oldest shortens chains from their ends and never cuts one in the middle.
  */
+
+import { type BlockHash, blockHash, rootHash } from '../../core/block-hash.ts';
 import { assert } from '../../core/errors.ts';
 import type { Sequence } from '../sequence.ts';
 import type { BlockLocation } from '../step.ts';
-import { type BlockHash, blockHash, rootHash } from './block-hash.ts';
 import { BlockPool } from './block-pool.ts';
+import { type KvChanges, KvEventLog } from './kv-events.ts';
 
 interface CachedBlock {
   readonly hash: BlockHash;
@@ -33,6 +35,7 @@ export class PrefixCache {
   readonly #byPoolId: (CachedBlock | null)[];
   /** Pool blocks whose content died since the last `takeDeadBlocks`. */
   readonly #dead = new Set<number>();
+  readonly #events = new KvEventLog();
 
   constructor(options: { readonly fingerprint: string; readonly blockSize: number; readonly numPoolBlocks: number }) {
     this.#fingerprint = options.fingerprint;
@@ -77,10 +80,15 @@ export class PrefixCache {
   register(sequence: Sequence): void {
     const numFull = Math.floor(sequence.numComputed / this.#blockSize);
     while (sequence.numRegistered < numFull) {
-      const hash = this.#hashOf(sequence, sequence.numRegistered++);
+      const index = sequence.numRegistered++;
+      const hash = this.#hashOf(sequence, index);
       const block = this.#byHash.get(hash);
-      if (block) block.holders.push(sequence);
-      else this.#byHash.set(hash, { hash, poolId: null, holders: [sequence] });
+      if (block) {
+        block.holders.push(sequence);
+      } else {
+        this.#byHash.set(hash, { hash, poolId: null, holders: [sequence] });
+        this.#events.noteStored(hash, this.#parentOf(sequence, index));
+      }
     }
   }
 
@@ -101,7 +109,7 @@ export class PrefixCache {
         if (keep && this.#makeRoomInPool()) {
           copies.push({ from: { type: 'row', slot: sequence.slot!, blockIndex: index }, to: this.#placeInPool(block) });
         } else {
-          this.#byHash.delete(block.hash);
+          this.#forget(block);
         }
       }
     }
@@ -119,7 +127,7 @@ export class PrefixCache {
     this.#byPoolId[poolId] = null;
     this.#dead.add(poolId);
     block.poolId = null;
-    if (block.holders.length === 0) this.#byHash.delete(block.hash);
+    if (block.holders.length === 0) this.#forget(block);
     return true;
   }
 
@@ -128,6 +136,16 @@ export class PrefixCache {
     const dead = [...this.#dead];
     this.#dead.clear();
     return dead;
+  }
+
+  /** Blocks that came and went since the last call; null when none did. */
+  takeEvents(): KvChanges | null {
+    return this.#events.take();
+  }
+
+  /** Every block that a new sequence would find. */
+  hashes(): Iterable<BlockHash> {
+    return this.#byHash.keys();
   }
 
   /** @throws Error with the numbers when index, pool and holders disagree. */
@@ -169,10 +187,20 @@ export class PrefixCache {
   #hashOf(sequence: Sequence, index: number): BlockHash {
     const hashes = sequence.blockHashes;
     for (let next = hashes.length; next <= index; next++) {
-      const parent = hashes[next - 1] ?? rootHash(this.#fingerprint, sequence.request.cacheSalt);
-      hashes.push(blockHash(parent, sequence.tokenIds, next * this.#blockSize, (next + 1) * this.#blockSize));
+      hashes.push(blockHash(this.#parentOf(sequence, next), sequence.tokenIds, next * this.#blockSize, (next + 1) * this.#blockSize));
     }
     return hashes[index]!;
+  }
+
+  /** Of a block whose predecessors are hashed already. */
+  #parentOf(sequence: Sequence, index: number): BlockHash {
+    return sequence.blockHashes[index - 1] ?? rootHash(this.#fingerprint, sequence.request.cacheSalt);
+  }
+
+  /** Nobody holds it any more. */
+  #forget(block: CachedBlock): void {
+    this.#byHash.delete(block.hash);
+    this.#events.noteRemoved(block.hash);
   }
 }
 

@@ -17,7 +17,7 @@ export function rootHash(fingerprint: string, cacheSalt: string): BlockHash {
 }
 
 /** The hash of the block that holds tokenIds[start … end-1] after the block `parent`. */
-export function blockHash(parent: BlockHash, tokenIds: readonly number[], start: number, end: number): BlockHash {
+export function blockHash(parent: BlockHash, tokenIds: ArrayLike<number>, start: number, end: number): BlockHash {
   const ids = new Int32Array(end - start);
   for (let i = start; i < end; i++) ids[i - start] = tokenIds[i]!;
   return shorten(createHash('sha256').update(parent).update(ids).digest('hex'));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { blockHash, rootHash } from '../../../src/engine/kv/block-hash.ts';
+import { blockHash, rootHash } from '../../src/core/block-hash.ts';
 
 const root = rootHash('model', '');
 
