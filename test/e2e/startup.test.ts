@@ -31,7 +31,10 @@ function withConfig(t: TestContext, change: Record<string, unknown>): string {
 }
 
 test('--max-model-len above the model is refused with both numbers', () => refuses(['--max-model-len', '4096'], /4096.*2048/));
-test('--tensor-parallel-size above 1 is refused', () => refuses(['--tensor-parallel-size', '2'], /--tensor-parallel-size 2/));
+test('ranks that the heads cannot be divided by are refused', () =>
+  refuses(['--tensor-parallel-size', '3'], /--tensor-parallel-size 3 .* 4 attention heads/));
+test('ranks that would cut a quantised block are refused', () =>
+  refuses(['--tensor-parallel-size', '4', '--quantization', 'wint4'], /wint4 blocks of its attention output span 128 inputs, and a rank has 64/));
 test('a KV cache that cannot hold one sequence names the flag', () =>
   refuses(['--kv-cache-memory-bytes', '1MiB', '--max-model-len', '2048'], /--kv-cache-memory-bytes.*--max-model-len/));
 test('a KV cache above the memory of the machine says the numbers', () =>
