@@ -59,7 +59,8 @@ export interface DeskStanding {
 }
 
 const LOADING_RETRY_MS = 1000;
-const IDLE_BEAT_MS = 50;
+/** Short requests that follow each other make no more beats than this. */
+const IDLE_BEAT_MS = 20;
 const STALE: Nack = { type: 'nack', code: 'stale', retryAfterMs: 0, message: 'A later start of this frontend is known.' };
 
 export class EngineDesk {
@@ -78,7 +79,9 @@ export class EngineDesk {
   #stats: EngineStats | null = null;
   #stepId = 0;
   #isMigrating = false;
-  #lastBeat = { at: 0, wasBusy: false };
+  /** The last beat said that it has work, or frontends have given it some since. */
+  #isThoughtBusy = false;
+  #idleBeat: unknown = null;
   #isClosed = false;
   /** Messages that were unreadable or came from an earlier start of a frontend. */
   numRefused = 0;
@@ -128,6 +131,7 @@ export class EngineDesk {
     const isConfirmed = (turn.freezeRevision ?? 0) > this.#freezeRevision;
     this.#freezeRevision = turn.freezeRevision ?? this.#freezeRevision;
     for (const error of turn.errors) this.#options.log.error({ engine: this.#options.engineId }, error);
+    if (turn.answers.length > 0) this.#isThoughtBusy = true;
     for (const { tag, result } of turn.answers) this.#answerAdd(tag, result);
     for (const [session, entries] of this.#sessions.distribute(turn.outputs)) {
       const frame = encodeFrame([
@@ -144,7 +148,8 @@ export class EngineDesk {
       if (session.isGone && session.running.size === 0) session.ring.clear();
     }
     if (this.#sessions.numRunning === 0) this.#options.onQuieter();
-    if (isConfirmed || this.#isNewlyIdle(turn.stats)) this.beat();
+    this.#sayIfIdle(turn.stats);
+    if (isConfirmed) this.beat();
   }
 
   /** To be called every `beatMs`: looks for silent frontends, then says how things are. */
@@ -158,23 +163,27 @@ export class EngineDesk {
 
   beat(): void {
     if (this.#isClosed) return;
+    this.#options.clock.clearTimeout(this.#idleBeat);
+    this.#idleBeat = null;
     const beat = this.#beatNow();
-    this.#lastBeat = { at: this.#options.clock.monotonic(), wasBusy: beat.load.numRunning + beat.load.numWaiting > 0 };
+    this.#isThoughtBusy = beat.load.numRunning + beat.load.numWaiting > 0;
     this.#options.transport.publish(ENGINE_BEATS, encode(beat));
   }
 
   close(): void {
     this.#isClosed = true;
     this.#kvFeed.close();
+    this.#options.clock.clearTimeout(this.#idleBeat);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
     const stopping: Nack = { type: 'nack', code: 'draining', retryAfterMs: LOADING_RETRY_MS, message: 'The engine is stopping.' };
     for (const pending of this.#pendingAdds.takeAll()) respond(pending.askers, stopping);
   }
 
-  /** Routers think of it as busy until they hear of it: an engine that has become idle says so, at most every 50 ms. */
-  #isNewlyIdle({ numRunning, numWaiting }: EngineStats): boolean {
-    if (numRunning + numWaiting > 0 || !this.#lastBeat.wasBusy) return false;
-    return this.#options.clock.monotonic() - this.#lastBeat.at >= IDLE_BEAT_MS;
+  /** Routers think of it as busy until they hear of it: an engine that has become idle says so soon. */
+  #sayIfIdle({ numRunning, numWaiting }: EngineStats): void {
+    this.#isThoughtBusy ||= numRunning + numWaiting > 0;
+    if (numRunning + numWaiting === 0 && this.#isThoughtBusy)
+      this.#idleBeat ??= this.#options.clock.setTimeout(() => this.beat(), IDLE_BEAT_MS);
   }
 
   #receive(incoming: IncomingMessage): void {
