@@ -1,15 +1,16 @@
 /** What the supervisor hands a child process through its environment: plain data. */
+import type { TransportPlace } from './cluster-link.ts';
 import type { ServePlan } from './preflight.ts';
 
 export const CHILD_VARIABLE = 'TROUPE_CHILD';
 
-export interface ChildAssignment {
+export interface ChildAssignment extends TransportPlace {
   readonly role: 'frontend' | 'engine';
-  /** Its place, kept by its successors: `frontend-0`, `engine-0`. */
+  /** Its place on this node, kept by its successors: `frontend-0`, `engine-0`. */
+  readonly name: string;
+  /** Its place in the cluster: the same on a single machine, `NODE-engine-0` in a cluster. */
   readonly id: string;
   readonly plan: ServePlan;
-  /** Where the processes of this server find each other. */
-  readonly directory: string;
   readonly port: number;
   readonly version: string;
   readonly logFormat: 'text' | 'json';

@@ -4,7 +4,7 @@ import { CHILD_VARIABLE, type ChildAssignment } from './child-assignment.ts';
 
 const link = superviseMe();
 const assignment = JSON.parse(process.env[CHILD_VARIABLE] ?? '{}') as ChildAssignment;
-process.title = `troupe ${assignment.id}`;
+process.title = `troupe ${assignment.name}`;
 
 // Each role loads its own half of the program only: a frontend listens sooner without the engine's.
 if (assignment.role === 'engine') await (await import('./engine-process.ts')).runEngine(assignment, link);

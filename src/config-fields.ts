@@ -36,6 +36,11 @@ export const flag = z.union([z.boolean(), z.enum(['true', 'false', '1', '0']).tr
 
 export const text = z.string({ error: 'must be text' }).min(1, 'must not be empty');
 
+/** A word in the subjects of the transport. */
+export const clusterName = z
+  .string({ error: 'must be text' })
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, "_" or "-"');
+
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30 };
 export const bytes = z.union([z.number(), text], { error: 'must be a size such as 4294967296 or 4GiB' }).transform((value, context) => {
   const match = /^(\d+(?:\.\d+)?)\s*([kmg]i?)?b?$/i.exec(String(value));

@@ -4,11 +4,11 @@
  */
 import { z } from 'zod';
 import { QUANTIZATIONS } from './checkpoint/quantization.ts';
-import { bytes, flag, integer, keys, names, origins, seconds, secondsOrMinusOne, text } from './config-fields.ts';
+import { bytes, clusterName, flag, integer, keys, names, origins, seconds, secondsOrMinusOne, text } from './config-fields.ts';
 import { LOGPROBS_KINDS } from './core/sampling-params.ts';
 import { earlyStopConfig } from './early-stop-config.ts';
 
-export type SettingGroup = 'Model' | 'Server' | 'Batching and KV cache' | 'Parallelism' | 'Features' | 'Operation';
+export type SettingGroup = 'Model' | 'Server' | 'Batching and KV cache' | 'Parallelism' | 'Cluster' | 'Features' | 'Operation';
 
 interface Setting<Schema extends z.ZodType> {
   readonly schema: Schema;
@@ -219,7 +219,7 @@ export const SETTINGS = {
     default: 1,
     group: 'Parallelism',
     value: 'N',
-    doc: 'Ranks that share one copy of the model.',
+    doc: 'Ranks that share one copy of the model, each a thread with its part of the weights and of --threads.',
   }),
   dataParallelSize: setting({
     schema: integer(1, 64),
@@ -227,6 +227,13 @@ export const SETTINGS = {
     group: 'Parallelism',
     value: 'N',
     doc: 'Engines on this machine, each with the whole model; they share its cores and memory.',
+  }),
+  collectiveTimeout: setting({
+    schema: seconds,
+    default: 2,
+    group: 'Parallelism',
+    value: 'SECONDS',
+    doc: 'How long a rank waits for another in one exchange before the engine is started again.',
   }),
   device: setting({
     schema: z.enum(['cpu', 'webgpu', 'cuda'], { error: 'must be cpu, webgpu or cuda' }),
@@ -241,6 +248,72 @@ export const SETTINGS = {
     group: 'Parallelism',
     value: 'N',
     doc: 'Threads of each engine. Default: the physical cores, shared among the engines.',
+  }),
+  nats: setting({
+    schema: text,
+    default: null,
+    group: 'Cluster',
+    value: 'URL[,URL…]|embedded',
+    isSecret: true,
+    doc: 'NATS servers through which the processes of several machines find each other, e.g. nats://10.0.0.1:4222; embedded = start a nats-server here. Default: none, this machine only.',
+  }),
+  natsUser: setting({ schema: text, default: null, group: 'Cluster', value: 'NAME', doc: 'User for the NATS servers. Default: none.' }),
+  natsPassword: setting({
+    schema: text,
+    default: null,
+    group: 'Cluster',
+    value: 'PASSWORD',
+    isSecret: true,
+    doc: 'Its password; better given as TROUPE_NATS_PASSWORD.',
+  }),
+  natsNkeyFile: setting({
+    schema: text,
+    default: null,
+    group: 'Cluster',
+    value: 'FILE',
+    doc: 'File with the seed of an nkey for the NATS servers, instead of user and password. Default: none.',
+  }),
+  natsTlsCa: setting({
+    schema: text,
+    default: null,
+    group: 'Cluster',
+    value: 'FILE',
+    doc: "PEM of the authority that signed the NATS servers' certificates. Default: the system's.",
+  }),
+  natsTlsCert: setting({
+    schema: text,
+    default: null,
+    group: 'Cluster',
+    value: 'FILE',
+    doc: 'PEM of the certificate that NATS servers ask for. Default: none.',
+  }),
+  natsTlsKey: setting({ schema: text, default: null, group: 'Cluster', value: 'FILE', doc: 'PEM of its private key. Default: none.' }),
+  cluster: setting({
+    schema: clusterName,
+    default: 'default',
+    group: 'Cluster',
+    value: 'NAME',
+    doc: 'Only processes of the same cluster hear each other.',
+  }),
+  nodeName: setting({
+    schema: clusterName,
+    default: null,
+    group: 'Cluster',
+    value: 'NAME',
+    doc: "What this node is called in logs, metrics and by `troupe drain`. Default: the machine's name and the process number.",
+  }),
+  reusePort: setting({
+    schema: flag,
+    default: false,
+    group: 'Cluster',
+    doc: 'Share --port with other frontends of this machine, so that a new one listens before the old one is drained.',
+  }),
+  drainMigrateAfter: setting({
+    schema: seconds,
+    default: 10,
+    group: 'Cluster',
+    value: 'SECONDS',
+    doc: 'How long a drained engine lets requests finish before they are moved to an equal engine, where there is one.',
   }),
   enableLogprob: setting({ schema: flag, default: true, group: 'Features', doc: 'Answer logprobs and top_logprobs.' }),
   maxLogprobs: setting({
@@ -352,6 +425,14 @@ type ChosenAtStart =
   | 'maxModelLen'
   | 'kvCacheMemoryBytes'
   | 'threads'
+  | 'nats'
+  | 'natsUser'
+  | 'natsPassword'
+  | 'natsNkeyFile'
+  | 'natsTlsCa'
+  | 'natsTlsCert'
+  | 'natsTlsKey'
+  | 'nodeName'
   | 'cacheDir'
   | 'onnxruntimeLibrary';
 export type Config = { readonly [Name in SettingName]: Name extends ChosenAtStart ? ValueOf<Name> | null : ValueOf<Name> };

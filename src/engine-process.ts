@@ -2,20 +2,21 @@
 import type { ChildLink } from './actors/child-main.ts';
 import { startEngineGroup } from './actors/engine-group.ts';
 import { GrammarHost } from './actors/grammar-host.ts';
-import { newRankWake, type RankSpec, spawnRankThread } from './actors/thread-rank.ts';
+import { newRankWake, type RankSpec } from './actors/thread-rank.ts';
 import type { ChildAssignment } from './child-assignment.ts';
+import { openTransport } from './cluster-link.ts';
 import { StartupError } from './core/errors.ts';
 import type { Epoch } from './core/ids.ts';
 import { keepMemoryLevel } from './level-memory.ts';
+import { spawnRanks } from './spawn-ranks.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
-import { LocalTransport } from './transport/local-transport.ts';
 
-export async function runEngine({ plan, id, directory, logFormat }: ChildAssignment, link: ChildLink): Promise<void> {
+export async function runEngine({ plan, id, directory, nats, logFormat }: ChildAssignment, link: ChildLink): Promise<void> {
   const { config } = plan;
   const epoch: Epoch = [systemClock.now(), process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
-  const transport = await LocalTransport.open({ directory, peerId: `${id}.${epoch.join('-')}`, clock: systemClock });
+  const transport = await openTransport({ directory, nats }, `${id}.${epoch.join('-')}`, log);
   const rankWake = newRankWake();
   const group = startEngineGroup({
     engineId: id,
@@ -44,7 +45,7 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
           ...(config.onnxruntimeLibrary !== null && { onnxruntimeLibrary: config.onnxruntimeLibrary }),
         },
       };
-      return spawnRankThread(spec, rankWake);
+      return spawnRanks(spec, config, rankWake);
     },
     onLoading: (stage, fraction) => link.report({ type: 'loading', stage, fraction }),
   });
@@ -53,7 +54,7 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
   link.onCommand(async (command) => {
     switch (command.type) {
       case 'drain':
-        await group.drain();
+        await group.drain({ migrateAfterMs: config.drainMigrateAfter * 1000 });
         link.report({ type: 'drained' });
         break;
       case 'stop':
@@ -66,7 +67,7 @@ export async function runEngine({ plan, id, directory, logFormat }: ChildAssignm
     }
   });
   group.ready.then(
-    (facts) => link.report({ type: 'ready', facts: { numBlocks: facts.numBlocks } }),
+    (facts) => link.report({ type: 'ready', facts: { numBlocks: facts.numBlocks, peerId: transport.peerId } }),
     () => {}, // told by `ended`
   );
   const { error } = await group.ended;

@@ -9,6 +9,7 @@ import { LongTextEncoder } from './actors/long-text-encoder.ts';
 import { inspectCheckpoint } from './checkpoint/inspect.ts';
 import { readRewardHead } from './checkpoint/reward-head.ts';
 import type { ChildAssignment } from './child-assignment.ts';
+import { openTransport } from './cluster-link.ts';
 import type { Config } from './config.ts';
 import type { Epoch } from './core/ids.ts';
 import { OpenGenerations } from './core/open-generations.ts';
@@ -26,7 +27,6 @@ import { createMetrics } from './telemetry/metrics.ts';
 import { ChatTemplate } from './text/chat-template.ts';
 import { modelTraits } from './text/model-parsers.ts';
 import { Tokenizer } from './text/tokenizer.ts';
-import { LocalTransport } from './transport/local-transport.ts';
 
 function earlyStopOf({ enableEarlyStop, earlyStopConfig }: Config): EarlyStopOptions | undefined {
   const { enable_early_stop: isEnabled, window_size: windowSize, threshold } = earlyStopConfig;
@@ -34,7 +34,7 @@ function earlyStopOf({ enableEarlyStop, earlyStopConfig }: Config): EarlyStopOpt
 }
 
 export async function runFrontend(
-  { plan, id, directory, port, version, logFormat, apiKeyDigests, startedAtSeconds }: ChildAssignment,
+  { plan, name, id, directory, nats, port, version, logFormat, apiKeyDigests, startedAtSeconds }: ChildAssignment,
   link: ChildLink,
 ): Promise<void> {
   const { config } = plan;
@@ -61,7 +61,7 @@ export async function runFrontend(
     defaults,
     eosTokenIds,
   };
-  const transport = await LocalTransport.open({ directory, peerId: `${id}.${epoch.join('-')}`, clock: systemClock });
+  const transport = await openTransport({ directory, nats }, `${id}.${epoch.join('-')}`, log);
   const open = new OpenGenerations();
   const frontend = createFrontend({
     open,
@@ -84,7 +84,7 @@ export async function runFrontend(
     engineWaitMs: config.engineWaitSeconds * 1000,
     maxNumWaiting: config.schedulerMaxSize,
     requestTimeoutMs: config.requestTimeout === 0 ? undefined : config.requestTimeout * 1000,
-    logsThroughput: id === 'frontend-0',
+    logsThroughput: name === 'frontend-0',
   });
   const scoreOf = readRewardHead(plan.modelDir, model.hiddenSize);
   const api = createApi({
@@ -112,7 +112,7 @@ export async function runFrontend(
   const http = await serveHttp(api, {
     host: config.host,
     port,
-    exclusive: config.workers === 1,
+    exclusive: config.workers === 1 && !config.reusePort,
     ...(config.uds !== null && { uds: config.uds }),
     ...(tls && { tls }),
   });
@@ -138,7 +138,7 @@ export async function runFrontend(
         break;
     }
   });
-  link.report({ type: 'ready', facts: { port: http.port } });
+  link.report({ type: 'ready', facts: { port: http.port, peerId: transport.peerId } });
 }
 
 function watchCertificate(tls: TlsFiles, http: HttpServer, log: Logger): void {

@@ -17,6 +17,9 @@ export function helpText(version: string): string {
   return `troupe ${version}: an OpenAI-compatible LLM server
 
 Usage: troupe [serve] [DIR|ID] [flags]
+       troupe engine [DIR|ID] --nats URL [flags]     engines only
+       troupe frontend [DIR|ID] --nats URL [flags]   frontends only
+       troupe drain NAME --nats URL   lets an engine, frontend or node finish
        troupe run-batch -i FILE|URL -o FILE|URL [flags]
 
 ${[...groups].map(([group, lines]) => `${group}\n${lines.join('\n')}`).join('\n\n')}

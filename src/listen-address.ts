@@ -25,7 +25,7 @@ export async function chooseAddress(config: Config): Promise<ListenAddress> {
     await requireFreeSocket(config.uds, config.workers);
     return { port: 0, url: `unix:${config.uds}`, curl: `curl --unix-socket ${config.uds}${key} ${scheme}://localhost` };
   }
-  const port = await probePort(config.host, config.port);
+  const port = config.reusePort && config.port !== 0 ? config.port : await probePort(config.host, config.port);
   const { host } = config;
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
   const url = `${scheme}://${name}:${port}`;

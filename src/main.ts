@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { batch } from './batch/batch-command.ts';
 import { type BatchOptions, readBatchOptions } from './batch/batch-options.ts';
+import type { Config } from './config.ts';
 import { type CommandLine, readConfig } from './config-sources.ts';
 import { StartupError } from './core/errors.ts';
+import { drain } from './drain-command.ts';
 import { helpText, printConfig } from './help.ts';
+import type { Command } from './preflight.ts';
 import { serve } from './runtime.ts';
 
 const projectRoot = join(fileURLToPath(new URL('.', import.meta.url)), '..');
@@ -29,7 +32,9 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 async function run(commandLine: CommandLine, batchOptions: BatchOptions | null): Promise<number> {
-  const config = withModel(commandLine);
+  if (commandLine.action === 'run' && commandLine.positionals[0] === 'drain')
+    return drain(drainedName(commandLine), commandLine.config, printLine);
+  const { command, config } = withModel(commandLine);
   switch (commandLine.action) {
     case 'help':
       process.stdout.write(helpText(version));
@@ -41,16 +46,36 @@ async function run(commandLine: CommandLine, batchOptions: BatchOptions | null):
       process.stdout.write(`${printConfig(config)}\n`);
       return 0;
     case 'run': {
-      const server = { config, version, embeddedModel: join(projectRoot, 'models', 'troupe-mini'), warnings: commandLine.warnings };
+      const server = {
+        command,
+        config,
+        version,
+        embeddedModel: join(projectRoot, 'models', 'troupe-mini'),
+        warnings: commandLine.warnings,
+      };
       return batchOptions ? await batch(batchOptions, server) : await serve(server);
     }
   }
 }
 
-/** `troupe`, `troupe serve` and `troupe serve DIR`. */
-function withModel({ config, positionals }: CommandLine): CommandLine['config'] {
-  const [command = 'serve', model, ...rest] = positionals;
-  if (command !== 'serve') throw new StartupError(`Unknown command "${command}". Did you mean "troupe serve ${command}"? See --help.`);
-  if (rest.length > 0) throw new StartupError(`troupe serve takes one model, but "${rest[0]}" was given too. See --help.`);
-  return model === undefined ? config : { ...config, model };
+/** `troupe`, `troupe serve`, `troupe serve DIR`; the same with `engine` and `frontend`. */
+function withModel({ config, positionals }: CommandLine): { readonly command: Command; readonly config: Config } {
+  const [given = 'serve', model, ...rest] = positionals;
+  const command = COMMANDS.find((name) => name === given);
+  if (!command) throw new StartupError(`Unknown command "${given}". Did you mean "troupe serve ${given}"? See --help.`);
+  if (rest.length > 0) throw new StartupError(`troupe ${command} takes one model, but "${rest[0]}" was given too. See --help.`);
+  if (command !== 'serve' && config.nats === null)
+    throw new StartupError(`troupe ${command} needs the NATS servers where it finds the others: give them with --nats nats://HOST:PORT.`);
+  return { command, config: model === undefined ? config : { ...config, model } };
 }
+
+function drainedName({ positionals }: CommandLine): string {
+  const [, name, ...rest] = positionals;
+  if (name === undefined || rest.length > 0)
+    throw new StartupError('troupe drain takes one name: of an engine, a frontend or a node. See --help.');
+  return name;
+}
+
+const printLine = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const COMMANDS: readonly Command[] = ['serve', 'engine', 'frontend'];

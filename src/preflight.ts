@@ -3,9 +3,10 @@
  * Whatever cannot work ends here with one line.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { inspectCheckpoint } from './checkpoint/inspect.ts';
+import { inspectCheckpoint, kvBytesPerToken as shardKvBytes } from './checkpoint/inspect.ts';
 import { QUANTIZATIONS } from './checkpoint/quantization.ts';
 import { resolveModel } from './checkpoint/resolve.ts';
+import { shardConfig, shardOf } from './checkpoint/shard.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
 import { type Machine, shareOf, type ThreadChoice } from './hardware.ts';
@@ -34,14 +35,23 @@ const OVERHEAD_BYTES = 300 * 2 ** 20;
 /** Below this the weights are read so quickly that quantising them changes little. */
 const WORTH_QUANTISING_BYTES = 512 * 2 ** 20;
 
+/** What runs here: engines, frontends, or both. */
+export type Command = 'serve' | 'engine' | 'frontend';
+
 /** @throws StartupError, one line. */
-export function preflight(config: Config, embeddedModel: string, env: NodeJS.ProcessEnv, wholeMachine: Machine): ServePlan {
-  const machine = shareOf(wholeMachine, config.dataParallelSize);
-  if (config.tensorParallelSize > 1) {
-    throw new StartupError(`--tensor-parallel-size ${config.tensorParallelSize} is not available in this version; leave it at 1.`);
-  }
+export function preflight(
+  config: Config,
+  embeddedModel: string,
+  env: NodeJS.ProcessEnv,
+  wholeMachine: Machine,
+  command: Command = 'serve',
+): ServePlan {
+  // A frontend reads the tokenizer and the configuration only: the weights have to fit where the engines are.
+  const machine =
+    command === 'frontend' ? { ...wholeMachine, availableBytes: Number.POSITIVE_INFINITY } : shareOf(wholeMachine, config.dataParallelSize);
   const { dir, name } = resolveModel(config.model ?? embeddedModel, env);
   const checkpoint = inspectCheckpoint(dir);
+  checkTensorParallel(config, checkpoint);
   const limit = checkpoint.config.maxPositionEmbeddings;
   if (config.maxModelLen !== null && config.maxModelLen > limit) {
     throw new StartupError(
@@ -50,7 +60,7 @@ export function preflight(config: Config, embeddedModel: string, env: NodeJS.Pro
   }
   const weightBytes = checkModelFits(config, checkpoint, machine.availableBytes);
   const free = machine.availableBytes - weightBytes - OVERHEAD_BYTES;
-  const { maxModelLen, kvCacheMemoryBytes, kvCacheTokens } = chooseKvCache(config, checkpoint.kvBytesPerToken, limit, free);
+  const { maxModelLen, kvCacheMemoryBytes, kvCacheTokens } = chooseKvCache(config, kvBytesPerTokenOf(config, checkpoint), limit, free);
   if ((config.enableEarlyStop || config.earlyStopConfig.enable_early_stop) && config.logprobsMode.endsWith('logits')) {
     throw new StartupError(`The early stop looks at log-probabilities: start without --logprobs-mode ${config.logprobsMode}.`);
   }
@@ -81,17 +91,30 @@ function readChatTemplate(given: string, modelDir: string): string {
   return source;
 }
 
+/** @throws StartupError where the model or the device does not allow so many ranks. */
+function checkTensorParallel({ tensorParallelSize: size, quantization, device }: Config, { config }: Checkpoint): void {
+  if (size === 1) return;
+  if (device !== 'cpu') throw new StartupError(`--tensor-parallel-size ${size} works with --device cpu only.`);
+  shardOf(config, 0, size, quantization);
+}
+
+/** Over all ranks: KV heads are held twice where there are fewer than ranks. */
+function kvBytesPerTokenOf({ tensorParallelSize: size, quantization }: Config, { config, kvBytesPerToken }: Checkpoint): number {
+  return size === 1 ? kvBytesPerToken : size * shardKvBytes(shardConfig(config, shardOf(config, 0, size, quantization)));
+}
+
 type Checkpoint = ReturnType<typeof inspectCheckpoint>;
 
 /** @returns the bytes of the weights, beside which at least one block of the KV cache has room. */
 function checkModelFits(config: Config, checkpoint: Checkpoint, available: number): number {
-  const blockBytes = checkpoint.kvBytesPerToken * config.blockSize;
+  const bytesPerToken = kvBytesPerTokenOf(config, checkpoint);
+  const blockBytes = bytesPerToken * config.blockSize;
   const fits = (quantization: Config['quantization']): boolean =>
     checkpoint.weightBytes(quantization) + OVERHEAD_BYTES + blockBytes <= available;
   const needed = checkpoint.weightBytes(config.quantization);
   if (fits(config.quantization)) return needed;
   const smaller = QUANTIZATIONS.find((quantization) => checkpoint.weightBytes(quantization) < needed && fits(quantization));
-  const isBlockTooLarge = needed + OVERHEAD_BYTES + checkpoint.kvBytesPerToken <= available;
+  const isBlockTooLarge = needed + OVERHEAD_BYTES + bytesPerToken <= available;
   const help = smaller
     ? `--quantization ${smaller} needs ${size(checkpoint.weightBytes(smaller))} for its weights.`
     : isBlockTooLarge

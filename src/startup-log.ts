@@ -1,7 +1,7 @@
 /** What the supervisor tells whoever started it: progress, where to connect, what to try, and every process that comes and goes. */
 import type { SupervisorEvent } from './actors/supervisor.ts';
 import { describeExit } from './actors/supervisor-plan.ts';
-import { type ServePlan, size } from './preflight.ts';
+import { type Command, type ServePlan, size } from './preflight.ts';
 import type { Logger } from './telemetry/logger.ts';
 
 export interface StartupLogOptions {
@@ -12,6 +12,10 @@ export interface StartupLogOptions {
   readonly curl?: string;
   readonly logFormat: 'text' | 'json';
   readonly logger: Logger;
+  /** serve. */
+  readonly command?: Command;
+  /** Where the others are found: `cluster default at nats://…`; absent = there are none. */
+  readonly cluster?: string | undefined;
 }
 
 export interface StartupLog {
@@ -22,8 +26,10 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
   const { logger, address, logFormat } = options;
   const progress = new Progress(logger);
   const wereReady = new Set<string>();
-  let isListening = false;
-  let hasEngine = false;
+  const { command = 'serve' } = options;
+  // Whether everything of this kind that this node is to have was ready once.
+  let isListening = command === 'engine';
+  let hasEngine = command === 'frontend';
 
   const ready = (name: string, role: string): void => {
     const wasServing = isListening && hasEngine;
@@ -32,7 +38,7 @@ export function createStartupLog(options: StartupLogOptions): StartupLog {
     if (role === 'frontend') {
       if (!isListening) logger.info({ address }, 'listening');
       isListening = true;
-    } else {
+    } else if (role === 'engine') {
       progress.reset();
       if (wasServing) logger.info({ child: name }, isBack ? 'engine serves again' : 'engine serves');
       hasEngine = true;
@@ -107,12 +113,22 @@ class Progress {
 
 const BODY = `{"messages": [{"role": "user", "content": "Hello!"}]}`;
 
-function facts({ plan, version, address, curl = `curl ${address}` }: StartupLogOptions) {
-  const { config, threads } = plan;
+function facts(options: StartupLogOptions) {
+  const { plan, version, address, curl = `curl ${address}`, command = 'serve', cluster } = options;
   return {
-    address,
+    ...(command !== 'engine' && { address }),
     model: plan.modelNames[0],
     version,
+    ...(cluster !== undefined && { cluster }),
+    ...(command !== 'frontend' && engineFacts(plan)),
+    ...(command !== 'engine' && { try: `${curl}/v1/chat/completions -H 'Content-Type: application/json' -d '${BODY}'` }),
+  };
+}
+
+function engineFacts(plan: ServePlan) {
+  const { config, threads } = plan;
+  return {
+    engines: config.dataParallelSize,
     architecture: plan.architecture,
     parameters: plan.numParameters,
     quantization: config.quantization,
@@ -125,30 +141,39 @@ function facts({ plan, version, address, curl = `curl ${address}` }: StartupLogO
     maxModelLen: plan.maxModelLen,
     maxNumSeqs: config.maxNumSeqs,
     hints: plan.hints,
-    try: `${curl}/v1/chat/completions -H 'Content-Type: application/json' -d '${BODY}'`,
   };
 }
 
 /** For a person at a terminal. */
 function banner(options: StartupLogOptions): string {
-  const { plan } = options;
-  const all = facts(options);
+  const { plan, command = 'serve', cluster } = options;
+  const { address, model, try: example } = facts(options);
   const rows = [
-    ['address', all.address],
+    ...(address === undefined ? [] : [['address', address]]),
+    ...(cluster === undefined ? [] : [['cluster', cluster]]),
+    ...(command === 'frontend' ? [['model', `${model}; engines elsewhere compute it`]] : engineRows(plan)),
+    ...(example === undefined ? [] : [['try', example]]),
+  ] as const;
+  const lines = rows.map(([name, value]) => `  ${name!.padEnd(9)} ${value}`);
+  const what = { serve: 'serves', engine: 'computes', frontend: 'listens' }[command];
+  return `\ntroupe ${options.version} ${what}\n${lines.join('\n')}\n\n`;
+}
+
+function engineRows(plan: ServePlan): string[][] {
+  const all = engineFacts(plan);
+  const engines = all.engines === 1 ? '' : `${all.engines} engines, each with `;
+  return [
     [
       'model',
-      `${all.model} (${all.architecture}, ${millions(all.parameters)} parameters, weights ${all.weights}, --quantization ${all.quantization})`,
+      `${plan.modelNames[0]} (${all.architecture}, ${millions(all.parameters)} parameters, weights ${all.weights}, --quantization ${all.quantization})`,
     ],
-    ['device', `${all.device}, ${plural(all.threads, 'thread')} (${all.threadsWhy})`],
+    ['device', `${engines}${all.device}, ${plural(all.threads, 'thread')} (${all.threadsWhy})`],
     [
       'KV cache',
       `${all.kvCache} (${all.kvCacheTokens} tokens), ${plural(all.maxNumSeqs, 'sequence')} together, each up to ${all.maxModelLen} tokens`,
     ],
     ...plan.hints.map((hint) => ['hint', hint]),
-    ['try', all.try],
-  ] as const;
-  const lines = rows.map(([name, value]) => `  ${name!.padEnd(9)} ${value}`);
-  return `\ntroupe ${options.version} serves\n${lines.join('\n')}\n\n`;
+  ];
 }
 
 const millions = (count: number): string => (count >= 1e9 ? `${(count / 1e9).toFixed(1)} billion` : `${(count / 1e6).toFixed(1)} million`);

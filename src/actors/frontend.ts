@@ -310,7 +310,8 @@ class RunningFrontend implements Frontend {
     const beat = this.#read(() => decodeToFrontend(message.data));
     if (!beat) return;
     if (this.#directory.heard(beat)) {
-      this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
+      const isGone = beat.state === 'drained' || beat.state === 'failed';
+      if (!isGone) this.#metrics.setEngineLoad(beat.engineId, beat.load, beat.counters);
       this.#frames.heard(beat);
       this.#chooser.heard(beat);
       this.#operations.heardEngine(beat.pause);

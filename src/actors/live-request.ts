@@ -256,6 +256,8 @@ export class LiveRequest {
       ...this.#timeline.measure(this.journal.numOutputTokens, this.#options.clock.monotonic()),
       finishReason: outcome.type === 'failed' ? 'error' : outcome.type === 'aborted' ? 'abort' : finish,
       numAttempts: this.#numAttempts,
+      maxTokens: this.#options.prepared.params.maxTokens,
+      numChoices: this.journal.choices.length,
     };
   }
 

@@ -174,7 +174,10 @@ class PrometheusMetrics implements Metrics {
       [gauge('prefix_cache_blocks', 'Blocks whose content is kept for later requests', ['engine']), (load) => load.numCachedBlocks],
       [gauge('kv_cache_free_ratio', 'Share of the KV cache that no sequence uses, 0 to 1', ['engine']), freeShare],
       [gauge('free_num_seqs', 'Free places in the batch', ['engine']), (load) => Math.max(0, load.maxNumSeqs - load.numRunning)],
-      [gauge('prefix_cache_hit_ratio', 'Share of the prompt tokens found in the prefix cache since the engine began', ['engine']), hitShare],
+      [
+        gauge('prefix_cache_hit_ratio', 'Share of the prompt tokens found in the prefix cache since the engine began', ['engine']),
+        hitShare,
+      ],
       [gauge('queued_prefill_tokens', 'Prompt tokens not yet computed', ['engine']), (load) => load.queuedPrefillTokens],
     ];
     for (const [name, help] of Object.entries(ENGINE_COUNTERS)) this.#engineCounters.set(name, engineCounter(name, help));
@@ -221,7 +224,8 @@ class PrometheusMetrics implements Metrics {
   }
 
   observeRequest(observation: RequestObservation): void {
-    const { promptTokens, completionTokens, queueMs, ttftMs, tpotMs, e2eMs, finishReason, numAttempts, maxTokens, numChoices } = observation;
+    const { promptTokens, completionTokens, queueMs, ttftMs, tpotMs, e2eMs, finishReason, numAttempts, maxTokens, numChoices } =
+      observation;
     this.#success.inc({ finish_reason: finishReason });
     this.#e2e.observe(e2eMs / 1000);
     this.#promptTokens.observe(promptTokens);

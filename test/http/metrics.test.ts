@@ -22,6 +22,8 @@ const OBSERVATION = {
   e2eMs: 1000,
   finishReason: 'stop',
   numAttempts: 1,
+  maxTokens: 200,
+  numChoices: 2,
 } as const;
 
 async function samples(metrics: Metrics): Promise<Map<string, number>> {
@@ -45,6 +47,10 @@ describe('metrics', () => {
     assert.equal(values.get('vllm:prefix_cache_hits_total{engine="e0"}'), 30);
     assert.equal(values.get('vllm:num_preemptions_total{engine="e0"}'), 1);
     assert.equal(values.get('troupe:generation_tokens_total{engine="e0"}'), 0);
+    assert.equal(values.get('fastdeploy:available_gpu_resource{engine="e0"}'), 0.75);
+    assert.equal(values.get('fastdeploy:available_batch_size{engine="e0"}'), 5);
+    assert.equal(values.get('fastdeploy:num_requests_enqueued{engine="e0"}'), 2);
+    assert.equal(values.get('fastdeploy:hit_token_rate{engine="e0"}'), 0.75);
   });
 
   it('add up what an engine counts, over its restarts', async () => {
@@ -67,10 +73,16 @@ describe('metrics', () => {
       assert.equal(values.get(`${prefix}:time_to_first_token_seconds_bucket{le="0.04"}`), 0);
       assert.equal(values.get(`${prefix}:time_to_first_token_seconds_bucket{le="0.06"}`), 1);
       assert.equal(values.get(`${prefix}:e2e_request_latency_seconds_count`), 2);
+      assert.equal(values.get(`${prefix}:request_prefill_time_seconds_sum`), 0.045);
+      assert.equal(values.get(`${prefix}:request_inference_time_seconds_sum`), 0.995);
+      assert.equal(values.get(`${prefix}:request_params_max_tokens_sum`), 400);
     }
     assert.equal(values.get('troupe:request_success_total{finish_reason="abort"}'), 1);
     assert.equal(values.get('vllm:request_success_total{finished_reason="stop"}'), 1);
     assert.equal(values.get('troupe:requests_continued_total'), 2);
+    assert.equal(values.get('fastdeploy:first_token_latency'), 0.05);
+    assert.equal(values.get('fastdeploy:infer_latency'), 0.02);
+    assert.equal(values.get('vllm:request_params_n_sum'), 4);
   });
 
   it('name each metric once, with its type', async () => {

@@ -22,10 +22,12 @@ export class Server {
   readonly exited: Promise<number | null>;
   url = '';
 
+  /** @param args flags; before them another command than `serve` may stand. */
   constructor(args: readonly string[], env: Record<string, string> = {}) {
+    const [command, ...flags] = args[0] === 'engine' || args[0] === 'frontend' ? args : ['serve', ...args];
     // A server that is killed leaves its sockets behind: in a folder of its own, which goes with it.
     const temporary = mkdtempSync(join(tmpdir(), 'troupe-test-'));
-    this.process = spawn(process.execPath, ['scripts/troupe.mjs', 'serve', '--port', '0', '--log-format', 'json', ...args], {
+    this.process = spawn(process.execPath, ['scripts/troupe.mjs', command!, '--port', '0', '--log-format', 'json', ...flags], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
       env: { ...process.env, TMPDIR: temporary, ...env },
