@@ -206,9 +206,7 @@ test('routing finds at least 95 % of the cached tokens that an all-knowing route
     await cluster.clock.advance(60);
   }
   assert.ok(numBest > 3000, `${numBest} tokens could be found`);
-  assert.ok(
-    engines.every(({ rank }) => rank.engine.stats().numSteps > 0),
-    'all engines got some',
-  );
+  const numUsed = engines.filter(({ rank }) => rank.engine.stats().numSteps > 0).length;
+  assert.ok(numUsed >= 3, `${numUsed} engines got some`);
   assert.ok(numFound >= 0.95 * numBest, `${numFound} of ${numBest} were found`);
 });
