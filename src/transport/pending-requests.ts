@@ -43,6 +43,11 @@ export class PendingRequests {
     return { id, answer };
   }
 
+  /** Whether somebody still waits for the answer. */
+  has(id: number): boolean {
+    return this.#pending.has(id);
+  }
+
   /** Late and second answers are dropped. */
   answer(id: number, data: Uint8Array): void {
     this.#take(id)?.resolve(data);

@@ -7,7 +7,7 @@ export interface TransportPair {
   readonly a: Transport;
   readonly b: Transport;
   /** Lets `a` lose its own connection, and gives it back; absent where the adapter has nothing to be cut off from. */
-  readonly cutOff?: { disconnect(): void; reconnect(): void };
+  readonly cutOff?: { disconnect(): void | Promise<void>; reconnect(): void | Promise<void> };
 }
 
 /** `makePair`: two connected transports, closed with the test. */
@@ -179,9 +179,9 @@ export function transportContract(name: string, makePair: (t: TestContext) => Pr
         assert.deepEqual(told, []);
         return;
       }
-      pair.cutOff.disconnect();
+      await pair.cutOff.disconnect();
       assert.deepEqual(told, ['disconnected']);
-      pair.cutOff.reconnect();
+      await pair.cutOff.reconnect();
       assert.deepEqual(told, ['disconnected', 'reconnected']);
       const received = collect(pair.b, 'again', 1);
       await settled(pair.a, pair.b);
