@@ -1,7 +1,8 @@
 // Brings node_modules and dist up to date: what `npm start`, `npm test` and the benches call first.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,6 +29,7 @@ export function installPackages({ dev: needsDev }) {
     .digest('hex');
   const stamp = existsSync(stampFile) ? JSON.parse(readFileSync(stampFile, 'utf8')) : {};
   if (stamp.lock === lock && (stamp.dev || !dev)) return;
+  if (!hasTurn) return inTurn(() => installPackages({ dev: needsDev }));
   console.error(`troupe: installing ${dev ? 'all packages' : 'run-time packages'} (npm ci, about 20 s) …`);
   const options = ['--no-audit', '--no-fund', '--loglevel=error', ...(dev ? [] : ['--omit=dev'])];
   run('npm', ['ci', ...options], { ONNXRUNTIME_NODE_INSTALL: 'skip' });
@@ -38,10 +40,53 @@ export function installPackages({ dev: needsDev }) {
 export function build() {
   if (!isClone) return; // an installed package brings dist alone
   if (existsSync(buildStamp) && newestSource(join(root, 'src')) <= statSync(buildStamp).mtimeMs) return;
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  if (!hasTurn) return inTurn(build);
+  const dist = join(root, 'dist');
+  const fresh = `${dist}-${process.pid}`;
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
   // Types are checked by `npm test`; a start only needs the JavaScript.
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json'), '--noCheck']);
-  writeFileSync(buildStamp, '');
+  run(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json'), '--noCheck', '--outDir', fresh]);
+  writeFileSync(join(fresh, '.built'), '');
+  rmSync(dist, { recursive: true, force: true });
+  renameSync(fresh, dist);
+}
+
+let hasTurn = false;
+
+/** Several starts at once in one clone: one installs or compiles, the others wait for it and then look again. */
+function inTurn(work) {
+  const name = createHash('sha256').update(root).digest('hex').slice(0, 16);
+  const turn = join(tmpdir(), `troupe-install-${process.getuid?.() ?? 0}-${name}`);
+  while (!taken(turn)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  process.once('exit', () => rmSync(turn, { recursive: true, force: true }));
+  hasTurn = true;
+  try {
+    work();
+  } finally {
+    hasTurn = false;
+    rmSync(turn, { recursive: true, force: true });
+  }
+}
+
+function taken(turn) {
+  try {
+    mkdirSync(turn);
+    writeFileSync(join(turn, 'pid'), String(process.pid));
+    return true;
+  } catch {
+    endAbandoned(turn);
+    return false;
+  }
+}
+
+/** Of a process that was killed meanwhile. */
+function endAbandoned(turn) {
+  try {
+    process.kill(Number(readFileSync(join(turn, 'pid'), 'utf8')), 0);
+  } catch (error) {
+    const isOld = () => existsSync(turn) && Date.now() - statSync(turn).mtimeMs > 10_000;
+    if (error.code === 'ESRCH' || (error.code === 'ENOENT' && isOld())) rmSync(turn, { recursive: true, force: true });
+  }
 }
 
 /** Runs a command with the terminal attached; ends this process when it fails. */
