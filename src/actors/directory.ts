@@ -55,11 +55,17 @@ export class Directory {
   readonly #latestEpochs = new Map<string, Epoch>();
   readonly #waiters = new Set<() => void>();
   #hasServed = false;
+  #isSuspended = false;
   #lastLoss: string | null = null;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
     this.#watch = new BeatWatch({ clock: options.clock, silenceMs: options.silenceMs, tickMs: options.beatMs });
+  }
+
+  /** This process is cut off: what it hears of engines, and what it does not, says nothing about them. */
+  get isSuspended(): boolean {
+    return this.#isSuspended;
   }
 
   /** Whether any engine has ever served: before that, waiting is pointless. */
@@ -142,11 +148,14 @@ export class Directory {
 
   /** This process is cut off: silence says nothing about the others. */
   suspend(): void {
+    this.#isSuspended = true;
     this.#watch.suspend();
   }
 
   resume(): void {
+    this.#isSuspended = false;
     this.#watch.resume();
+    this.wake();
   }
 
   /** Resolves when an engine came, went or changed state, after `timeoutMs`, or when `signal` aborts: look again. */

@@ -55,9 +55,10 @@ export class EngineChooser {
   choose(request: RoutedRequest): EngineEntry | null {
     const { directory, clock, random } = this.#options;
     const now = clock.monotonic();
+    if (directory.isSuspended) return null; // cut off: no engine could answer
     for (const [key, until] of request.excludedUntil) if (until <= now) request.excludedUntil.delete(key);
     const excluded = new Set(request.excludedUntil.keys());
-    for (const { id, key } of directory.engines()) if (!(this.#breakers.get(id)?.isOpenTo(now) ?? true)) excluded.add(key);
+    for (const { id, key } of directory.engines()) if (!(this.#breakers.get(id)?.isOpenTo(now, request.slot) ?? true)) excluded.add(key);
     const wish = {
       fingerprint: request.fingerprint,
       promptTokens: request.journal.header.promptIds.length,
@@ -94,6 +95,7 @@ export class EngineChooser {
   /** How what was given to the engine went. */
   record(engine: EngineRef, verdict: EngineVerdict, request: number | null): void {
     const isFailure = verdict === 'crash' || verdict === 'unanswered';
+    if (isFailure && this.#options.directory.isSuspended) return; // this process is cut off: nobody can say whose fault it was
     const breaker = this.#breakers.get(engine.id) ?? (isFailure ? this.#newBreaker(engine.id) : null);
     breaker?.record(verdict, request, this.#options.clock.monotonic());
   }

@@ -101,7 +101,7 @@ export class Placement {
     }
     request.assignment = null;
     this.#exclude(request, engine, answer?.retryAfterMs ?? 0);
-    if (!answer) request.failedAt.add(engine.key);
+    if (!answer && !this.#options.directory.isSuspended) request.failedAt.add(engine.key);
     this.#options.chooser.record(engine, answer ? verdictOf(answer) : 'unanswered', request.slot);
     if (answer) this.#readRefusal(request, answer);
     return 'elsewhere';
