@@ -103,3 +103,23 @@ test('a frontend that was silent too long finds its requests aborted and goes on
   wires[1]!.restore();
   assert.deepEqual(choicesOf(await cluster.clock.untilSettled(running, 300_000)), choicesOf(expected.results));
 });
+
+test('the engine gives back what a frontend held that was killed, while another one goes on', async () => {
+  const cluster = new Cluster();
+  const { rank } = cluster.startEngine();
+  const [dying, living] = [cluster.startFrontend('frontend-0'), cluster.startFrontend('frontend-1')];
+  await cluster.clock.until(() => [dying, living].every(({ frontend }) => frontend.readiness().state === 'ready'));
+  await cluster.clock.advance(300);
+  const request = () => generateRequest({ sampling: { maxTokens: 100 }, ignoreEos: true });
+  for (let i = 0; i < 3; i++) generate(dying.frontend, request()).catch(() => {});
+  const survivor = generate(living.frontend, request());
+  await cluster.clock.advance(100);
+  assert.equal(rank.engine.stats().numRunning, 4);
+  await cluster.kill(dying);
+  await cluster.clock.advance(20);
+  assert.equal(rank.engine.stats().numRunning, 1);
+  assert.equal((await cluster.clock.untilSettled(survivor)).choices[0]!.ids.length, 100);
+  const successor = cluster.startFrontend('frontend-0');
+  await cluster.clock.until(() => successor.frontend.readiness().state === 'ready');
+  assert.equal((await cluster.clock.untilSettled(generate(successor.frontend, request()))).choices[0]!.ids.length, 100);
+});
