@@ -66,8 +66,8 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** Whether a request, or this one, may be given to it now. A probe that came back without a verdict is still the probe. */
-  isOpenTo(now: number, request: number | null = null): boolean {
+  /** Whether this request may be given to it now. A probe that came back without a verdict is still the probe. */
+  isOpenTo(request: number, now: number): boolean {
     if (this.#state === 'open' && now >= this.#opensAgainAt) this.#enter('halfOpen');
     return this.#state === 'closed' || (this.#state === 'halfOpen' && (this.#probe === null || this.#probe === request));
   }

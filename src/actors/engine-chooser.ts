@@ -58,7 +58,7 @@ export class EngineChooser {
     if (directory.isSuspended) return null; // cut off: no engine could answer
     for (const [key, until] of request.excludedUntil) if (until <= now) request.excludedUntil.delete(key);
     const excluded = new Set(request.excludedUntil.keys());
-    for (const { id, key } of directory.engines()) if (!(this.#breakers.get(id)?.isOpenTo(now, request.slot) ?? true)) excluded.add(key);
+    for (const { id, key } of directory.engines()) if (!(this.#breakers.get(id)?.isOpenTo(request.slot, now) ?? true)) excluded.add(key);
     const wish = {
       fingerprint: request.fingerprint,
       promptTokens: request.journal.header.promptIds.length,
