@@ -228,6 +228,49 @@ export const SETTINGS = {
     value: 'N',
     doc: 'Engines on this machine, each with the whole model; they share its cores and memory.',
   }),
+  nnodes: setting({
+    schema: integer(1, 64),
+    default: 1,
+    group: 'Parallelism',
+    value: 'N',
+    doc: 'Machines, or servers, over which the ranks of --tensor-parallel-size are spread evenly.',
+  }),
+  nodeRank: setting({
+    schema: integer(0, 63),
+    default: 0,
+    group: 'Parallelism',
+    value: 'K',
+    doc: 'Which of them this is; 0 answers requests, the others compute for it.',
+  }),
+  masterAddress: setting({
+    schema: text,
+    default: null,
+    group: 'Parallelism',
+    value: 'HOST:PORT',
+    doc: 'Where node 0 waits for the others. Default with --ips: the first of them, port 8300.',
+  }),
+  ips: setting({
+    schema: names,
+    default: null,
+    group: 'Parallelism',
+    value: 'IP,IP…',
+    doc: 'Addresses of all nodes, node 0 first: instead of --nnodes, --node-rank and --master-address. Default: this machine only.',
+  }),
+  groupSecret: setting({
+    schema: text,
+    default: null,
+    group: 'Parallelism',
+    value: 'TEXT',
+    isSecret: true,
+    doc: 'What the nodes must agree on; better given as TROUPE_GROUP_SECRET. Default: none, any node is let in that has the same model.',
+  }),
+  nodeWaitSeconds: setting({
+    schema: seconds,
+    default: 600,
+    group: 'Parallelism',
+    value: 'SECONDS',
+    doc: 'How long nodes wait for each other at the start.',
+  }),
   collectiveTimeout: setting({
     schema: seconds,
     default: 2,
@@ -433,6 +476,9 @@ type ChosenAtStart =
   | 'natsTlsCert'
   | 'natsTlsKey'
   | 'nodeName'
+  | 'masterAddress'
+  | 'ips'
+  | 'groupSecret'
   | 'cacheDir'
   | 'onnxruntimeLibrary';
 export type Config = { readonly [Name in SettingName]: Name extends ChosenAtStart ? ValueOf<Name> | null : ValueOf<Name> };

@@ -99,7 +99,6 @@ export interface UnavailableFlag {
 export const UNAVAILABLE_FLAGS: Readonly<Record<string, UnavailableFlag>> = {
   tokenizer: { hasValue: true },
   revision: { hasValue: true, neutral: ['default', 'main'] },
-  ips: { hasValue: true },
   'logits-processors': { hasValue: true },
   'speculative-config': { hasValue: true, neutral: ['{}'] },
 };

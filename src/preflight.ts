@@ -10,6 +10,7 @@ import { shardConfig, shardOf } from './checkpoint/shard.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
 import { type Machine, shareOf, type ThreadChoice } from './hardware.ts';
+import { tensorNodesOf } from './tensor-nodes.ts';
 import { ChatTemplate } from './text/chat-template.ts';
 
 /** The settings with everything chosen that was left open, and what the start-up lines say about it. */
@@ -92,7 +93,9 @@ function readChatTemplate(given: string, modelDir: string): string {
 }
 
 /** @throws StartupError where the model or the device does not allow so many ranks. */
-function checkTensorParallel({ tensorParallelSize: size, quantization, device }: Config, { config }: Checkpoint): void {
+function checkTensorParallel(settings: Config, { config }: Checkpoint): void {
+  const { tensorParallelSize: size, quantization, device } = settings;
+  tensorNodesOf(settings);
   if (size === 1) return;
   if (device !== 'cpu') throw new StartupError(`--tensor-parallel-size ${size} works with --device cpu only.`);
   shardOf(config, 0, size, quantization);

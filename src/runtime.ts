@@ -19,6 +19,7 @@ import { type Command, preflight } from './preflight.ts';
 import { createStartupLog } from './startup-log.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
+import { isFollowerNode } from './tensor-nodes.ts';
 import type { NatsTransport } from './transport/nats-transport.ts';
 
 export interface ServeOptions {
@@ -38,7 +39,9 @@ export interface ServeOptions {
  * Serves until it is told to stop. @returns the exit code.
  * @throws StartupError for everything that can be known before a process is started, or that a child reports in its first start.
  */
-export async function serve({ command = 'serve', config, version, embeddedModel, warnings, task }: ServeOptions): Promise<number> {
+export async function serve({ command: asked = 'serve', config, version, embeddedModel, warnings, task }: ServeOptions): Promise<number> {
+  // A node that computes for another one has no API of its own.
+  const command = isFollowerNode(config) ? 'engine' : asked;
   // The keys stay in this process: its children get digests, and neither their environment nor the process list shows more.
   const apiKeyDigests = (config.apiKey ?? []).map(digestOf);
   hideSecrets(config);

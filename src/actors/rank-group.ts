@@ -4,7 +4,8 @@
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import type { CollectiveMemory } from '../engine/collective/shared-memory.ts';
-import type { FollowerWorkerData, GroupSeat, StepInbox } from './follower-port.ts';
+import type { StepInput } from '../engine/step.ts';
+import type { FollowerWorkerData, GroupSeat, StepInbox, ToFollower } from './follower-port.ts';
 import type { FromRank, RankFacts, RankPort } from './rank-port.ts';
 import { startWorker } from './start-worker.ts';
 import { newRankWake, type RankSpec, spawnRankThread } from './thread-rank.ts';
@@ -16,31 +17,59 @@ export const exchangedRowBytes = (hiddenSize: number, vocabSize: number, size: n
 export interface RankGroupOptions {
   /** Of rank 0; its runner spec names no rank. */
   readonly spec: RankSpec;
+  /** Ranks in all. */
   readonly size: number;
+  /** Ranks of other processes come after those of this one: so many are here. Default: all. */
+  readonly numLocal?: number;
+  /** The others' processes. */
+  readonly nodes?: readonly RemoteNode[];
+  /** Sends what ranks of this process write to other processes. */
+  readonly bridge?: { attach(outbox: MessagePort): void };
   readonly memory: CollectiveMemory;
   readonly deadlineMs: number;
   /** The counter on which rank 0 sleeps. */
   readonly wake?: SharedArrayBuffer;
 }
 
-/** Starts all ranks' threads. */
-export function spawnRankGroup({ spec, size, memory, deadlineMs, wake = newRankWake() }: RankGroupOptions): RankPort {
+/** Another process of the group, seen as one that follows. */
+export interface RemoteNode extends Follower {
+  sendStep(step: StepInput): void;
+}
+
+/** Starts the threads of all ranks of this process. */
+export function spawnRankGroup(options: RankGroupOptions): RankPort {
+  const { spec, size, memory, deadlineMs, nodes = [], bridge, wake = newRankWake() } = options;
   const turn = newRankWake();
-  const seat = (index: number): GroupSeat => ({ memory, deadlineMs, turn, index });
+  const seat = (index: number): GroupSeat => ({ memory, deadlineMs, turn, index, ...(bridge && { outbox: newOutbox(bridge) }) });
   const followers: Follower[] = [];
   const inboxes: StepInbox[] = [];
-  for (let rank = 1; rank < size; rank++) {
+  for (let rank = 1; rank < (options.numLocal ?? size); rank++) {
     const { port1: sending, port2: receiving } = new MessageChannel();
     const stepWake = newRankWake();
     inboxes.push({ port: sending, wake: stepWake });
     const runner = { ...spec.runner, tensorParallel: { rank, size } };
     followers.push(spawnFollower({ runner, groupEpoch: spec.groupEpoch, seat: seat(rank), steps: { port: receiving, wake: stepWake } }));
   }
+  for (const node of nodes) {
+    const { port1: sending, port2: receiving } = new MessageChannel();
+    receiving.on('message', (message: ToFollower) => {
+      if (message.type === 'step') node.sendStep(message.step);
+    });
+    inboxes.push({ port: sending, wake: newRankWake() });
+    followers.push(node);
+  }
   const leader = spawnRankThread({ ...spec, runner: { ...spec.runner, tensorParallel: { rank: 0, size } } }, wake, {
     seat: seat(0),
     followers: inboxes,
   });
   return joined(leader, followers);
+}
+
+/** The rank's end of the way to other processes; `bridge` has the other. */
+export function newOutbox(bridge: { attach(outbox: MessagePort): void }): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  bridge.attach(port1);
+  return port2;
 }
 
 export interface Follower {

@@ -40,6 +40,18 @@ import { ProtocolError } from './protocol-error.ts';
 
 const packr = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'bigint' });
 
+/** Plain data, typed arrays among it, between the processes of one engine group, which are of one version. */
+export const packPlain = (value: unknown): Uint8Array => packr.pack(value);
+
+/** The value belongs to the caller: nothing of `data` is kept. @throws ProtocolError */
+export function unpackPlain(data: Uint8Array): unknown {
+  try {
+    return packr.unpack(Uint8Array.from(data));
+  } catch (cause) {
+    throw new ProtocolError('malformed', 'A message of the engine group cannot be read.', cause);
+  }
+}
+
 /** A control message. The bytes are the caller's: nothing writes to them again. */
 export function encode(
   message: ToEngine | ToFrontend | KvEvents | KvDump | Ack | Nack | OperatorRequest | OperatorReply | NodeRequest | NodeReply,

@@ -1,0 +1,40 @@
+/** The engine process of a node that computes for node 0: ranks without requests. */
+import type { ChildLink } from './actors/child-main.ts';
+import { startFollowingNode } from './actors/following-node.ts';
+import type { ChildAssignment } from './child-assignment.ts';
+import { StartupError } from './core/errors.ts';
+import { collectiveMemoryFor, rendezvousOf, threadsOfRank } from './spawn-ranks.ts';
+import { systemClock } from './system-clock.ts';
+import { tensorNodesOf } from './tensor-nodes.ts';
+import { connectForFrames } from './transport/frame-link.ts';
+
+export async function runFollower({ plan }: ChildAssignment, link: ChildLink): Promise<void> {
+  const { config, modelDir } = plan;
+  const nodes = tensorNodesOf(config);
+  const node = startFollowingNode({
+    rendezvous: rendezvousOf(config, nodes, modelDir),
+    call: () => connectForFrames(nodes.host, nodes.port, systemClock),
+    runner: {
+      modelDir,
+      quantization: config.quantization,
+      device: config.device,
+      threads: threadsOfRank(plan.threads.threads, nodes),
+      ...(config.cacheDir !== null && { cacheDir: config.cacheDir }),
+      ...(config.onnxruntimeLibrary !== null && { onnxruntimeLibrary: config.onnxruntimeLibrary }),
+    },
+    memory: collectiveMemoryFor(modelDir, config.tensorParallelSize),
+    onLoading: (stage, fraction) => link.report({ type: 'loading', stage, fraction }),
+    onReady: ({ numBlocks }) => link.report({ type: 'ready', facts: { numBlocks } }),
+  });
+  link.onCommand((command) => {
+    if (command.type === 'stop') {
+      node.stop();
+      process.exit(0);
+    }
+    if (command.type === 'drain') link.report({ type: 'drained' }); // what runs is node 0's
+  });
+  const error = await node.ended;
+  // Node 0 ended in order: its successor, if there is to be one, waits for this node's.
+  const message = error?.message ?? 'Node 0 ended.';
+  link.report({ type: 'failed', exitCode: error instanceof StartupError ? 2 : 1, message });
+}
