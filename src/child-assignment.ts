@@ -18,4 +18,6 @@ export interface ChildAssignment extends TransportPlace {
   readonly apiKeyDigests: readonly string[];
   /** When the server was started, seconds since 1970: the model's `created`. */
   readonly startedAtSeconds: number;
+  /** When this start of the child was launched, by a clock of the supervisor that never jumps: the incarnation of its epoch. */
+  readonly launchedAtMs: number;
 }

@@ -12,9 +12,9 @@ import { spawnRanks } from './spawn-ranks.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
 
-export async function runEngine({ plan, id, directory, nats, logFormat }: ChildAssignment, link: ChildLink): Promise<void> {
+export async function runEngine({ plan, id, directory, nats, logFormat, launchedAtMs }: ChildAssignment, link: ChildLink): Promise<void> {
   const { config } = plan;
-  const epoch: Epoch = [systemClock.now(), process.pid];
+  const epoch: Epoch = [launchedAtMs, process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
   const transport = await openTransport({ directory, nats }, `${id}.${epoch.join('-')}`, log);
   const rankWake = newRankWake();

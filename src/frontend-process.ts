@@ -34,11 +34,11 @@ function earlyStopOf({ enableEarlyStop, earlyStopConfig }: Config): EarlyStopOpt
 }
 
 export async function runFrontend(
-  { plan, name, id, directory, nats, port, version, logFormat, apiKeyDigests, startedAtSeconds }: ChildAssignment,
+  { plan, name, id, directory, nats, port, version, logFormat, apiKeyDigests, startedAtSeconds, launchedAtMs }: ChildAssignment,
   link: ChildLink,
 ): Promise<void> {
   const { config } = plan;
-  const epoch: Epoch = [systemClock.now(), process.pid];
+  const epoch: Epoch = [launchedAtMs, process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
   const metrics = createMetrics({ modelName: plan.modelNames[0]!, frontend: id });
   const { generation, config: model } = inspectCheckpoint(plan.modelDir);

@@ -138,7 +138,10 @@ const ENGINE_STOP_DEADLINE_MS = 3000;
  */
 const YOUNG_GENERATION_MB = 8;
 
-function child(assignment: ChildAssignment): ChildSpec {
+/** As the wall clock was when this process started, and steady since: a successor is later than its predecessor whatever the wall clock does. */
+const steadyTimeMs = (): number => Math.floor(performance.timeOrigin + systemClock.monotonic());
+
+function child(assignment: Omit<ChildAssignment, 'launchedAtMs'>): ChildSpec {
   const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
   return {
     name: assignment.name,
@@ -149,7 +152,7 @@ function child(assignment: ChildAssignment): ChildSpec {
     launch: () => ({
       modulePath: fileURLToPath(new URL(`./child${extension}`, import.meta.url)),
       env: {
-        [CHILD_VARIABLE]: JSON.stringify(assignment),
+        [CHILD_VARIABLE]: JSON.stringify({ ...assignment, launchedAtMs: steadyTimeMs() }),
         NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --max-semi-space-size=${YOUNG_GENERATION_MB}`.trim(),
         // uWebSockets.js reads this once, when it is loaded.
         ...(assignment.role === 'frontend' && { UWS_HTTP_MAX_HEADERS_SIZE: String(assignment.plan.config.maxHeaderBytes) }),

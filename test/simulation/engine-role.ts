@@ -53,7 +53,6 @@ export class EngineRole implements Role {
         },
       },
     });
-    world.mutate?.engine?.(engine);
     this.#process = process;
     this.engine = engine;
     this.rank = new InProcessRank({ clock: process.clock, engine, stepMs, loadMs });

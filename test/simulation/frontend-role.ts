@@ -46,6 +46,7 @@ export class FrontendRole implements Role {
       newSeed: () => {
         throw new Error('every simulated request brings its seed');
       },
+      random: world.random,
       logsThroughput: false,
     });
     process.report({ type: 'ready', facts: {} });

@@ -34,7 +34,7 @@ export class SimulatedProcess implements ChildProcessPort {
     this.name = launch.modulePath;
     this.clock = new ProcessClock(world.clock);
     this.clock.moveWallClock(world.wallOffsetOf(this.name));
-    this.epoch = [this.clock.now(), pid];
+    this.epoch = [Math.floor(world.clock.now()), pid]; // the supervisor's steady time, as runtime.ts hands it down
     this.peerId = `${this.name}.${this.epoch.join('-')}`;
   }
 

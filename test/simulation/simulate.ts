@@ -17,7 +17,7 @@ export interface SimulationReport {
   /** When the first violation was noticed, in virtual milliseconds since the start; null = all invariants held. */
   readonly atMs: number | null;
   readonly violations: readonly Violation[];
-  /** How many requests ended how. */
+  /** How many requests ended how; a failed one by its error's code. */
   readonly ends: Readonly<Record<string, number>>;
   readonly numFaults: number;
   readonly numLost: number;
@@ -68,7 +68,7 @@ export async function simulateScenario(scenario: Scenario, options: WorldOptions
     numEvents: log.numEvents,
     atMs: violations.length > 0 ? atMs : null,
     violations,
-    ends: countBy(reports.map(({ ends }) => ends[0] ?? 'hung')),
+    ends: countBy(reports.map(({ ends, error }) => (error ? error.code : (ends[0] ?? 'hung')))),
     numFaults: injector.injected.filter(({ isReal }) => isReal).length,
     numLost: world.network.counts.lost + world.network.counts.cut,
     ...world.counts,

@@ -2,7 +2,6 @@
 import type { Log } from '../../src/actors/log.ts';
 import { createSupervisor, type Supervisor } from '../../src/actors/supervisor.ts';
 import type { RandomSource } from '../../src/core/clock.ts';
-import type { Engine } from '../../src/engine/engine.ts';
 import { LoopbackBus } from '../../src/transport/loopback.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 import { seededRandom } from '../support/seeded-random.ts';
@@ -14,13 +13,7 @@ import { nameOf, SimulatedNetwork } from './network.ts';
 import { SimulatedProcess } from './process.ts';
 import type { Scenario } from './scenario.ts';
 
-/** A defect put in on purpose, to see that it is found. */
-export interface Mutation {
-  readonly engine?: (engine: Engine) => void;
-}
-
 export interface WorldOptions {
-  readonly mutate?: Mutation | undefined;
   readonly onLine?: ((line: string) => void) | null;
 }
 
@@ -31,13 +24,14 @@ export class World {
   readonly bus: LoopbackBus;
   readonly supervisor: Supervisor;
   readonly scenario: Scenario;
-  readonly mutate: Mutation | undefined;
   /** The living processes, by name. */
   readonly #processes = new Map<string, SimulatedProcess>();
   readonly #roles = new Map<string, EngineRole | FrontendRole>();
   readonly #wallOffsets = new Map<string, number>();
   /** Ends of processes that were caused on purpose. */
   readonly ends = new Map<string, number>();
+  /** Of everything that runs in the processes. */
+  readonly random: RandomSource;
   readonly errors: string[] = [];
   /** Over all frontends that ever were. */
   readonly counts = { numReplays: 0, numStaleFrames: 0 };
@@ -45,7 +39,6 @@ export class World {
 
   constructor(scenario: Scenario, options: WorldOptions = {}) {
     this.scenario = scenario;
-    this.mutate = options.mutate;
     this.log = new EventLog(this.clock, options.onLine ?? null);
     this.network = new SimulatedNetwork({
       clock: this.clock,
@@ -58,7 +51,7 @@ export class World {
       },
     });
     this.bus = new LoopbackBus({ clock: this.clock, carry: this.network.carry });
-    const random = this.#randomOf(2);
+    this.random = this.#randomOf(2);
     this.supervisor = createSupervisor({
       children: [...scenario.engines, ...scenario.frontends].map((name) => ({
         name,
@@ -67,7 +60,7 @@ export class World {
         launch: () => ({ modulePath: name }),
       })),
       clock: this.clock,
-      random,
+      random: this.random,
       spawn: (launch) => this.#spawn(launch),
       drainGraceMs: null,
       onEvent: (event) => this.log.note(`supervisor: ${event.type}${'name' in event ? ` ${event.name}` : ''}`),
