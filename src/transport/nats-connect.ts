@@ -50,7 +50,7 @@ function describe(
   label: string,
   connection: NodeConnectionOptions,
 ): { readonly message: string; readonly isFinal: boolean } {
-  const code = (error as NodeJS.ErrnoException | null)?.code ?? '';
+  const code = codeOf(error) ?? codeOf((error as Error | null)?.cause) ?? '';
   const text = error instanceof Error ? error.message : String(error);
   const server = `The NATS server at ${label}`;
   if (error instanceof errors.AuthorizationError && !/timeout/i.test(text)) {
@@ -79,5 +79,6 @@ function describe(
   return { message: `${server} cannot be reached (${reason || code || 'unknown reason'}).`, isFinal: false };
 }
 
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException | null | undefined)?.code;
 const isCertificateError = (code: string): boolean =>
   /SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_|ALTNAME|ERR_TLS_CERT/.test(code) && !code.startsWith('ERR_SSL');

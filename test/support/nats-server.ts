@@ -11,6 +11,8 @@ import { temporaryFolder } from './checkpoint-folder.ts';
 export interface NatsServerOptions {
   /** Lines of its configuration file besides the port. */
   readonly config?: string;
+  /** Where it listens: 127.0.0.1. */
+  readonly host?: string;
 }
 
 /** Any free port. */
@@ -19,7 +21,7 @@ export const freePort = (): Promise<number> => probePort('127.0.0.1', 0);
 /** Started and ready. */
 export async function startNatsServer(t: TestContext, options: NatsServerOptions = {}): Promise<NatsServer> {
   for (let attempt = 1; ; attempt++) {
-    const server = new NatsServer(await freePort(), options.config ?? '', temporaryFolder(t));
+    const server = new NatsServer(await freePort(), options.config ?? '', temporaryFolder(t), options.host);
     t.after(() => server.kill());
     try {
       await server.start();
@@ -45,19 +47,26 @@ export async function startNatsCluster(t: TestContext, numServers: number): Prom
 
 export class NatsServer {
   readonly port: number;
+  readonly #host: string;
   readonly #configFile: string;
   readonly #lines: string[] = [];
   readonly #watchers = new Set<() => void>();
   #child: ChildProcess | null = null;
 
-  constructor(port: number, config: string, folder: string) {
+  constructor(port: number, config: string, folder: string, host = '127.0.0.1') {
     this.port = port;
+    this.#host = host;
     this.#configFile = join(folder, 'nats.conf');
-    writeFileSync(this.#configFile, `listen: "127.0.0.1:${port}"\n${config}\n`);
+    this.configure(config);
+  }
+
+  /** Takes effect at the next start. */
+  configure(config: string): void {
+    writeFileSync(this.#configFile, `listen: "127.0.0.1:${this.port}"\n${config}\n`);
   }
 
   get url(): string {
-    return `nats://127.0.0.1:${this.port}`;
+    return `nats://${this.#host}:${this.port}`;
   }
 
   /** kill -9 if it still runs, then ready again on the same port. */
