@@ -9,6 +9,8 @@ export class BeatWatch {
   readonly #silenceMs: number;
   readonly #tickMs: number;
   readonly #lastHeard = new Map<string, number>();
+  /** Of those that may be silent for longer. */
+  readonly #limitsMs = new Map<string, number>();
   #lastTick: number;
   #isSuspended = false;
 
@@ -19,12 +21,15 @@ export class BeatWatch {
     this.#lastTick = options.clock.monotonic();
   }
 
-  heard(id: string): void {
+  /** @param silenceMs how long this one may be silent from now on, where that is not what all may. */
+  heard(id: string, silenceMs = this.#silenceMs): void {
     this.#lastHeard.set(id, this.#clock.monotonic());
+    this.#limitsMs.set(id, silenceMs);
   }
 
   forget(id: string): void {
     this.#lastHeard.delete(id);
+    this.#limitsMs.delete(id);
   }
 
   suspend(): void {
@@ -39,7 +44,7 @@ export class BeatWatch {
     this.#lastTick = now;
   }
 
-  /** To be called every `tickMs`: forgets and returns those that are silent for longer than `silenceMs`. */
+  /** To be called every `tickMs`: forgets and returns those that are silent for longer than they may. */
   tick(): readonly string[] {
     const now = this.#clock.monotonic();
     const heldUpMs = now - this.#lastTick - this.#tickMs;
@@ -47,8 +52,8 @@ export class BeatWatch {
     if (this.#isSuspended) return [];
     if (heldUpMs > this.#tickMs) for (const [id, at] of this.#lastHeard) this.#lastHeard.set(id, at + heldUpMs);
     const silent: string[] = [];
-    for (const [id, at] of this.#lastHeard) if (now - at > this.#silenceMs) silent.push(id);
-    for (const id of silent) this.#lastHeard.delete(id);
+    for (const [id, at] of this.#lastHeard) if (now - at > this.#limitsMs.get(id)!) silent.push(id);
+    for (const id of silent) this.forget(id);
     return silent;
   }
 }

@@ -6,7 +6,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { EngineLoad } from '../core/engine-load.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
-import type { Credit, EngineBeat, EngineState } from '../transport/messages.ts';
+import type { Credit, EngineBeat, EngineState, FrontendBeat } from '../transport/messages.ts';
 import { BeatWatch } from './beat-watch.ts';
 
 export interface EngineRef {
@@ -36,12 +36,24 @@ export interface EngineEntry extends EngineRef {
   readonly heardAt: number;
 }
 
+/**
+ * `gone`: its process ended. `restarted`: a later epoch appeared. `failed`, `drained`: it said so. `silent`: no beats; it may live.
+ * `stuck`: it beats, but has work and takes no step.
+ */
+export type LossCause = 'gone' | 'restarted' | 'failed' | 'drained' | 'silent' | 'stuck';
+
+/** An engine with work takes a step within this, or within ten times what a step should take. */
+const STUCK_MS = 3000;
+const STUCK_STEPS = 10;
+/** Fences that are told to engines; older ones are only kept here. */
+const MAX_FENCES_TOLD = 64;
+
 export interface DirectoryOptions {
   readonly clock: Clock;
   readonly beatMs: number;
   /** An engine that is silent this long is lost. */
   readonly silenceMs: number;
-  readonly onLost: (engine: EngineEntry, reason: string) => void;
+  readonly onLost: (engine: EngineEntry, reason: string, cause: LossCause) => void;
   /** An engine came, went or changed its state; told after `onLost`. */
   readonly onChanged?: (now: { readonly isServing: boolean; readonly lastLoss: string | null }) => void;
 }
@@ -51,7 +63,12 @@ export const engineKey = (id: string, epoch: Epoch): string => `${id}.${epoch[0]
 export class Directory {
   readonly #options: DirectoryOptions;
   readonly #watch: BeatWatch;
+  /** Who has work and takes no step. */
+  readonly #progress: BeatWatch;
   readonly #engines = new Map<string, EngineEntry>();
+  readonly #stepIds = new Map<string, number>();
+  /** Engine id → the last epoch that was given up while it may have lived. */
+  readonly #fenced = new Map<string, Epoch>();
   readonly #latestEpochs = new Map<string, Epoch>();
   readonly #waiters = new Set<() => void>();
   #hasServed = false;
@@ -61,6 +78,7 @@ export class Directory {
   constructor(options: DirectoryOptions) {
     this.#options = options;
     this.#watch = new BeatWatch({ clock: options.clock, silenceMs: options.silenceMs, tickMs: options.beatMs });
+    this.#progress = new BeatWatch({ clock: options.clock, silenceMs: STUCK_MS, tickMs: options.beatMs });
   }
 
   /** This process is cut off: what it hears of engines, and what it does not, says nothing about them. */
@@ -96,17 +114,29 @@ export class Directory {
     return null;
   }
 
-  /** Takes a beat. False when it comes from an earlier epoch than one already seen. */
+  /** For this frontend's beats. */
+  get fenced(): FrontendBeat['fenced'] {
+    return [...this.#fenced].slice(-MAX_FENCES_TOLD).map(([engineId, engineEpoch]) => ({ engineId, engineEpoch }));
+  }
+
+  /** Whether what this start of an engine says is not to be taken: a later one is known, or it was given up. */
+  isStale(id: string, epoch: Epoch): boolean {
+    const latest = this.#latestEpochs.get(id);
+    const fence = this.#fenced.get(id);
+    return (latest !== undefined && compareEpochs(epoch, latest) < 0) || (fence !== undefined && compareEpochs(epoch, fence) <= 0);
+  }
+
+  /** Takes a beat. False when it comes from an earlier epoch than one already seen, or from one that was given up. */
   heard(beat: EngineBeat): boolean {
     const { engineId: id, engineEpoch: epoch } = beat;
-    const latest = this.#latestEpochs.get(id);
-    if (latest && compareEpochs(epoch, latest) < 0) return false;
+    if (this.isStale(id, epoch)) return false;
+    this.#fenced.delete(id);
     this.#latestEpochs.set(id, epoch);
     const before = this.#engines.get(id);
-    if (before && compareEpochs(before.epoch, epoch) < 0) this.#lose(before, `engine ${id} started again`);
+    if (before && compareEpochs(before.epoch, epoch) < 0) this.#lose(before, `engine ${id} started again`, 'restarted');
     if (beat.state === 'failed' || beat.state === 'drained') {
       const entry = this.#engines.get(id);
-      if (entry) this.#lose(entry, beat.reason ?? `engine ${id} is ${beat.state}`);
+      if (entry) this.#lose(entry, beat.reason ?? `engine ${id} is ${beat.state}`, beat.state);
       return true;
     }
     const { peerId, state, fingerprint, reason, load, counters } = beat;
@@ -128,6 +158,7 @@ export class Directory {
       heardAt: this.#options.clock.monotonic(),
     });
     this.#watch.heard(id);
+    this.#noteProgress(beat);
     this.#hasServed ||= state === 'serving';
     if (before?.state !== state || compareEpochs(before.epoch, epoch) !== 0) this.#changed();
     return true;
@@ -135,26 +166,26 @@ export class Directory {
 
   peerGone(peerId: string): void {
     for (const engine of [...this.#engines.values()])
-      if (engine.peerId === peerId) this.#lose(engine, `the process of engine ${engine.id} is gone`);
+      if (engine.peerId === peerId) this.#lose(engine, `the process of engine ${engine.id} is gone`, 'gone');
   }
 
   /** To be called every `beatMs`. */
   tick(): void {
-    for (const id of this.#watch.tick()) {
-      const engine = this.#engines.get(id);
-      if (engine) this.#lose(engine, `engine ${id} has been silent for ${this.#options.silenceMs} ms`);
-    }
+    for (const id of this.#watch.tick()) this.#giveUp(id, `engine ${id} has been silent for ${this.#options.silenceMs} ms`, 'silent');
+    for (const id of this.#progress.tick()) this.#giveUp(id, `engine ${id} has work and takes no step`, 'stuck');
   }
 
   /** This process is cut off: silence says nothing about the others. */
   suspend(): void {
     this.#isSuspended = true;
     this.#watch.suspend();
+    this.#progress.suspend();
   }
 
   resume(): void {
     this.#isSuspended = false;
     this.#watch.resume();
+    this.#progress.resume();
     this.wake();
   }
 
@@ -179,11 +210,28 @@ export class Directory {
     for (const wake of [...this.#waiters]) wake();
   }
 
-  #lose(engine: EngineEntry, reason: string): void {
+  #noteProgress({ engineId: id, stepId, isBusy = false, load: { stepMs = 0 } }: EngineBeat): void {
+    if (isBusy && this.#stepIds.get(id) === stepId) return;
+    this.#stepIds.set(id, stepId);
+    this.#progress.heard(id, Math.max(STUCK_MS, STUCK_STEPS * stepMs));
+  }
+
+  /** It may live and come back: this start of it is heard no more. */
+  #giveUp(id: string, reason: string, cause: LossCause): void {
+    const engine = this.#engines.get(id);
+    if (!engine) return;
+    this.#fenced.delete(id); // to the end of the order
+    this.#fenced.set(id, engine.epoch);
+    this.#lose(engine, reason, cause);
+  }
+
+  #lose(engine: EngineEntry, reason: string, cause: LossCause): void {
     this.#engines.delete(engine.id);
     this.#watch.forget(engine.id);
+    this.#progress.forget(engine.id);
+    this.#stepIds.delete(engine.id);
     this.#lastLoss = reason;
-    this.#options.onLost(engine, reason);
+    this.#options.onLost(engine, reason, cause);
     this.#changed();
   }
 

@@ -2,6 +2,7 @@
  * The engine group's desk: everything that comes in over the transport is turned into messages for the rank, and every turn of the
  * rank into one frame per frontend. It decides nothing about a group's life (engine-group.ts does) and nothing about tokens (the rank does).
  */
+import type { BlockHash } from '../core/block-hash.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Epoch } from '../core/ids.ts';
 import type { AddResult, EngineStats } from '../engine/request.ts';
@@ -41,11 +42,21 @@ export interface EngineDeskOptions {
   /** A frontend that is silent this long is gone. */
   readonly silenceMs: number;
   readonly postToRank: (message: ToRank) => void;
+  /** The rank computes, or has messages that it has not taken. */
+  readonly isRankBusy: () => boolean;
+  /** What the desk of the group's earlier epoch left. */
+  readonly predecessor?: DeskLegacy | undefined;
   /** Compiles constraints; absent = constrained requests are refused. */
   readonly grammars?: GrammarOpener | undefined;
   /** Something was given back or acknowledged: a draining group looks whether it is done. */
   readonly onQuieter: () => void;
   readonly onDrainRequest: () => void;
+}
+
+/** What a rank has been told and holds, whichever epoch its group goes by. */
+export interface DeskLegacy {
+  readonly nextTag: number;
+  readonly blocks: ReadonlyMap<BlockHash, BlockHash>;
 }
 
 /** What the group says about itself in beats and refusals. */
@@ -72,7 +83,7 @@ export class EngineDesk {
   #freezeRevision = 0;
   readonly #subscriptions: Subscription[];
   readonly #grammars: GrammarAdmission;
-  readonly #pendingAdds = new PendingAdds();
+  readonly #pendingAdds: PendingAdds;
   readonly #kvFeed: KvFeed;
   readonly #accepted = { requests: 0, prefillTokens: 0 };
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0, blockSize: null };
@@ -90,7 +101,8 @@ export class EngineDesk {
     this.#options = options;
     const { transport, engineId, epoch } = options;
     this.#grammars = new GrammarAdmission(options.grammars ?? null);
-    this.#kvFeed = new KvFeed(options);
+    this.#kvFeed = new KvFeed({ ...options, ...(options.predecessor && { blocks: options.predecessor.blocks }) });
+    this.#pendingAdds = new PendingAdds(options.predecessor?.nextTag);
     this.#watch = new BeatWatch({ clock: options.clock, silenceMs: options.silenceMs, tickMs: options.beatMs });
     const receive = (message: IncomingMessage): void => this.#receive(message);
     this.#subscriptions = [engineRequests(engineId, epoch), engineControl(engineId, epoch), FRONTEND_BEATS].map((subject) =>
@@ -101,6 +113,11 @@ export class EngineDesk {
     });
     transport.onSelfDisconnected(() => this.#watch.suspend());
     transport.onSelfReconnected(() => this.#watch.resume());
+  }
+
+  /** Of the rank's last turn. */
+  get stepId(): number {
+    return this.#stepId;
   }
 
   /** Nothing runs, nothing waits for an answer, and every frame has been acknowledged by those who still can. */
@@ -168,6 +185,13 @@ export class EngineDesk {
     const beat = this.#beatNow();
     this.#isThoughtBusy = beat.load.numRunning + beat.load.numWaiting > 0;
     this.#options.transport.publish(ENGINE_BEATS, encode(beat));
+  }
+
+  /** Ends this epoch: what it ran is aborted, and nothing of it is told any more. */
+  retire(): DeskLegacy {
+    for (const session of this.#sessions.all()) this.#frontendGone(session, 'this epoch was given up');
+    this.close();
+    return { nextTag: this.#pendingAdds.nextTag, blocks: this.#kvFeed.blocks };
   }
 
   close(): void {
@@ -342,7 +366,7 @@ export class EngineDesk {
     const { engineId, epoch, transport, maxNumSeqs } = this.#options;
     const { state, fingerprint, reason, numBlocks, blockSize } = this.#standing;
     const stats = this.#stats;
-    const load = stats ? loadOf(stats, maxNumSeqs) : idleLoad(maxNumSeqs, numBlocks);
+    const load = stats ? loadOf(stats, maxNumSeqs, this.#pendingAdds.numPromptTokens) : idleLoad(maxNumSeqs, numBlocks);
     return {
       type: 'engineBeat',
       engineId,
@@ -358,6 +382,7 @@ export class EngineDesk {
       ...this.#pause.beatField,
       pauseRevision: this.#freezeRevision,
       ...(this.#isMigrating && { isMigrating: true }),
+      isBusy: (state === 'serving' || state === 'draining') && this.#options.isRankBusy(),
       credit: creditOf(load, this.#accepted),
       ...(blockSize !== null && { blockSize, kvSeq: this.#kvFeed.kvSeq }),
     };

@@ -18,11 +18,13 @@ import { StartupError } from '../core/errors.ts';
 import type { Epoch } from '../core/ids.ts';
 import type { EngineState } from '../transport/messages.ts';
 import type { Transport } from '../transport/transport.ts';
-import { type DeskStanding, EngineDesk } from './engine-desk.ts';
+import { type DeskLegacy, type DeskStanding, EngineDesk } from './engine-desk.ts';
+import { EpochGuard } from './epoch-guard.ts';
 import type { GrammarOpener } from './grammar-admission.ts';
 import type { Log } from './log.ts';
 import { type RankInput, type RankReport, rankMachine } from './rank.ts';
-import type { RankFacts, RankPort } from './rank-port.ts';
+import type { RankFacts, RankPort, Turn } from './rank-port.ts';
+import { RankProgress } from './rank-progress.ts';
 import { repeat } from './repeat.ts';
 
 export interface EngineGroupOptions {
@@ -40,6 +42,8 @@ export interface EngineGroupOptions {
   readonly onLoading?: (stage: string, fraction: number) => void;
   /** 250 ms. */
   readonly beatMs?: number;
+  /** Of its next start under the same rank, when frontends gave this one up; one later unless given: never later than a successor. */
+  readonly newEpoch?: () => Epoch;
   /** Silence after which a frontend is gone: 5 s. */
   readonly frontendSilenceMs?: number;
 }
@@ -64,6 +68,9 @@ export interface EngineGroup {
   stop(): Promise<void>;
 }
 
+/** A rank that only stood still with its process has ended a turn by then. */
+const STUCK_CHECK_MS = 500;
+
 interface GroupInput {
   readonly rank: RankInput;
   readonly onLoading: (stage: string, fraction: number) => void;
@@ -74,7 +81,12 @@ interface GroupContext extends GroupInput {
   readonly failure: { readonly message: string; readonly isStartupError: boolean } | null;
 }
 
-type GroupEvent = RankReport | { readonly type: 'drain' } | { readonly type: 'quiet' } | { readonly type: 'stop' };
+type GroupEvent =
+  | RankReport
+  | { readonly type: 'superseded'; readonly message: string }
+  | { readonly type: 'drain' }
+  | { readonly type: 'quiet' }
+  | { readonly type: 'stop' };
 
 const groupMachine = setup({
   types: { context: {} as GroupContext, events: {} as GroupEvent, input: {} as GroupInput },
@@ -83,6 +95,9 @@ const groupMachine = setup({
     noteFacts: assign(({ context, event }) => (event.type === 'rank.ready' ? { facts: event.facts } : context)),
     noteFailure: assign(({ context, event }) =>
       event.type === 'rank.failed' ? { failure: { message: event.message, isStartupError: event.isStartupError } } : context,
+    ),
+    noteSuperseded: assign(({ context, event }) =>
+      event.type === 'superseded' ? { failure: { message: event.message, isStartupError: true } } : context,
     ),
     tellProgress: ({ context, event }) => {
       if (event.type === 'rank.loading') context.onLoading(event.stage, event.fraction);
@@ -105,6 +120,7 @@ const groupMachine = setup({
   on: {
     stop: '.stopping',
     'rank.failed': { target: '.failed', actions: 'noteFailure' },
+    superseded: { target: '.failed', actions: 'noteSuperseded' },
   },
   states: {
     starting: {
@@ -132,24 +148,60 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
   const beatMs = options.beatMs ?? 250;
   const port = options.spawnRank();
   const handlers: ((state: GroupState) => void)[] = [];
-  const desk = new EngineDesk({
+  const rank = new RankProgress(port);
+  let epoch = options.epoch;
+  const newDesk = (predecessor?: DeskLegacy): EngineDesk =>
+    new EngineDesk({
+      engineId,
+      epoch,
+      predecessor,
+      transport,
+      clock,
+      log,
+      maxNumSeqs: options.maxNumSeqs,
+      beatMs,
+      silenceMs: options.frontendSilenceMs ?? 5000,
+      postToRank: (message) => rank.post(message),
+      isRankBusy: () => rank.isBusy,
+      grammars: options.grammars,
+      onQuieter: () => tellWhenQuiet(),
+      onDrainRequest: () => group.send({ type: 'drain' }),
+    });
+  let desk = newDesk();
+  const guard = new EpochGuard({
     engineId,
-    epoch: options.epoch,
+    epoch: () => epoch,
     transport,
-    clock,
-    log,
-    maxNumSeqs: options.maxNumSeqs,
-    beatMs,
-    silenceMs: options.frontendSilenceMs ?? 5000,
-    postToRank: (message) => port.post(message),
-    grammars: options.grammars,
-    onQuieter: () => tellWhenQuiet(),
-    onDrainRequest: () => group.send({ type: 'drain' }),
+    onSuperseded: (by, peerId) => group.send({ type: 'superseded', message: supersededBy(engineId, by, peerId) }),
+    onFenced: (frontendId) => fenced(frontendId),
   });
   const group = createActor(groupMachine, {
     clock,
-    input: { rank: { port, onTurn: (turn) => desk.deliver(turn) }, onLoading: options.onLoading ?? (() => {}) },
+    input: { rank: { port, onTurn: (turn) => takeTurn(turn) }, onLoading: options.onLoading ?? (() => {}) },
   });
+  const takeTurn = (turn: Turn): void => {
+    rank.note(turn);
+    desk.deliver(turn);
+  };
+  /** The rank and its model live on; what ran for anybody goes on elsewhere, or here again under the new epoch. */
+  const rejoin = (frontendId: string): void => {
+    if (state !== 'serving' && state !== 'draining') return;
+    epoch = options.newEpoch?.() ?? [epoch[0] + 1, epoch[1]];
+    log.warn({ engine: engineId, frontend: frontendId, epoch }, 'a frontend gave this engine up: it goes on under a new epoch');
+    desk = newDesk(desk.retire());
+    desk.setStanding(standingOf(state, group.getSnapshot().context));
+  };
+  /** One that stood still goes on at once; a rank that is stuck does not, and takes the group with it. */
+  const fenced = (frontendId: string): void => {
+    if (fencedAt !== null) return;
+    const { numTurns } = rank;
+    fencedAt = clock.setTimeout(() => {
+      fencedAt = null;
+      if (!rank.isBusy || rank.numTurns > numTurns) rejoin(frontendId);
+      else group.send({ type: 'rank.failed', message: `The rank is stuck in the step after step ${desk.stepId}.`, isStartupError: false });
+    }, STUCK_CHECK_MS);
+  };
+  let fencedAt: unknown = null;
   const beats = repeat(clock, beatMs, () => {
     desk.tick();
     tellWhenQuiet();
@@ -175,6 +227,8 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
   };
   const end = (context: GroupContext): void => {
     beats.stop();
+    guard.close();
+    clock.clearTimeout(fencedAt);
     desk.close();
     options.grammars?.close();
     const error = context.failure ? toError(context.failure) : null;
@@ -216,17 +270,20 @@ export function startEngineGroup(options: EngineGroupOptions): EngineGroup {
   };
 }
 
-/** A stopping group looks to frontends as it does to operators: failed, so that what ran on it continues elsewhere at once. */
+/** To frontends a stopping group is drained: what ran on it continues elsewhere at once, and no death is counted against anybody. */
 function standingOf(state: GroupState, context: GroupContext): DeskStanding {
   const isEnding = state === 'stopping' || state === 'stopped';
   return {
-    state: isEnding ? 'failed' : (state satisfies EngineState),
+    state: isEnding ? 'drained' : (state satisfies EngineState),
     fingerprint: context.facts?.fingerprint ?? '',
     reason: context.failure?.message ?? (isEnding ? 'The engine was stopped.' : null),
     numBlocks: context.facts?.numBlocks ?? 0,
     blockSize: context.facts?.blockSize ?? null,
   };
 }
+
+const supersededBy = (engineId: string, [incarnation, nonce]: Epoch, peerId: string): string =>
+  `Engine ${engineId} was started again (epoch ${incarnation}-${nonce}, ${peerId}): this older start ends. Each engine needs an id of its own.`;
 
 const toError = (failure: { readonly message: string; readonly isStartupError: boolean }): Error =>
   failure.isStartupError ? new StartupError(failure.message) : new Error(failure.message);

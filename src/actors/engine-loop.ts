@@ -30,6 +30,7 @@ export class EngineLoop {
   #isStopped = false;
   #stepId = 0;
   #freezeRevision: number | null = null;
+  #numTaken = 0;
 
   constructor(engine: SteppedEngine) {
     this.#engine = engine;
@@ -46,6 +47,7 @@ export class EngineLoop {
 
   /** One turn. Null when there is nothing to tell. @throws RunnerError when the step failed; the group cannot go on. */
   runOnce(inbox: readonly ToRank[]): Turn | null {
+    this.#numTaken += inbox.length;
     const answers: { tag: number; result: AddResult }[] = [];
     for (const message of inbox) {
       if (message.type === 'add') answers.push({ tag: message.tag, result: this.#add(message.request) });
@@ -63,6 +65,8 @@ export class EngineLoop {
       outputs,
       errors: errors.map((error) => error.message),
       stats: this.#engine.stats(),
+      hasWork: this.hasWork,
+      numTaken: this.#numTaken,
       ...(kv && { kv }),
       ...(this.#freezeRevision !== null && { freezeRevision: this.#freezeRevision }),
     };

@@ -28,7 +28,7 @@ export class EngineMail {
     this.#sender = { frontendId, frontendEpoch: epoch };
   }
 
-  beat(news: Pick<FrontendBeat, 'acks' | 'pause' | 'numOpen'>): void {
+  beat(news: Pick<FrontendBeat, 'acks' | 'pause' | 'numOpen' | 'fenced'>): void {
     const { peerId } = this.#transport;
     this.#transport.publish(FRONTEND_BEATS, encode({ type: 'frontendBeat', ...this.#sender, peerId, ...news }));
   }

@@ -14,7 +14,8 @@ export const idleLoad = (maxNumSeqs: number, numBlocks: number): EngineLoad => (
   queuedPrefillTokens: 0,
 });
 
-export const loadOf = (stats: EngineStats, maxNumSeqs: number): EngineLoad => ({
+/** @param numNewTokens of prompts that the rank was given since: they are part of its next step. */
+export const loadOf = (stats: EngineStats, maxNumSeqs: number, numNewTokens = 0): EngineLoad => ({
   numRunning: stats.numRunning,
   numWaiting: stats.numWaiting,
   maxNumSeqs,
@@ -23,7 +24,7 @@ export const loadOf = (stats: EngineStats, maxNumSeqs: number): EngineLoad => ({
   numCachedBlocks: stats.numCachedBlocks,
   queuedPrefillTokens: stats.queuedPrefillTokens,
   ...(stats.prefillTokensPerSecond !== undefined && { prefillTokensPerSecond: stats.prefillTokensPerSecond }),
-  ...(stats.stepMs !== undefined && { stepMs: stats.stepMs }),
+  ...(stats.stepMs !== undefined && { stepMs: stats.stepMs + (numNewTokens * 1000) / (stats.prefillTokensPerSecond ?? 1000) }),
 });
 
 /** Requests and prompt tokens that the engine has taken since it began. */

@@ -17,6 +17,8 @@ export interface FrameDeliveryOptions {
   readonly clock: Clock;
   readonly mail: EngineMail;
   readonly metrics: FrontendMetrics;
+  /** A later start of the engine is known, or this one was given up. */
+  readonly isStale: (engineId: string, epoch: Epoch) => boolean;
   /** By slot. */
   readonly live: ReadonlyMap<number, LiveRequest>;
 }
@@ -45,7 +47,7 @@ export class FrameDelivery {
 
   /** One engine step's tokens for this frontend. */
   take([, id, epoch, frontendEpoch, frameSeq, , entries]: StepFrame): void {
-    const isForUs = compareEpochs(frontendEpoch, this.#options.epoch) === 0;
+    const isForUs = compareEpochs(frontendEpoch, this.#options.epoch) === 0 && !this.#options.isStale(id, epoch);
     const verdict = isForUs ? this.#intake.accept(id, epoch, frameSeq) : 'stale';
     if (verdict === 'stale') this.#options.metrics.countRefused('stale_epoch');
     if (verdict !== 'take') return;

@@ -16,7 +16,7 @@ import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend } from '../transport/codec.ts';
 import { ENGINE_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
-import { Directory, type EngineEntry, engineKey } from './directory.ts';
+import { Directory, type EngineEntry, engineKey, type LossCause } from './directory.ts';
 import { EngineChooser } from './engine-chooser.ts';
 import { EngineMail } from './engine-mail.ts';
 import { FrameDelivery } from './frame-delivery.ts';
@@ -25,14 +25,14 @@ import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
 import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
 import type { Log } from './log.ts';
 import { ModelTextTools } from './model-text-tools.ts';
-import { type OperatedRequest, OperationsDesk } from './operations-desk.ts';
+import { OperationsDesk } from './operations-desk.ts';
 import { Placement } from './placement.ts';
 import { asGenerateRequest, preparePooling } from './prepare-pooling.ts';
 import { type ModelText, type PreparedRequest, type PrepareOptions, prepareRequest } from './prepare-request.ts';
+import { PreparingRequest } from './preparing-request.ts';
 import { PromptEncoder } from './prompt-encoder.ts';
 import { repeat } from './repeat.ts';
 import type { Outcome } from './request.ts';
-import type { NamedRequest } from './request-names.ts';
 import { ThroughputLog } from './throughput-log.ts';
 
 export interface FrontendOptions {
@@ -51,7 +51,7 @@ export interface FrontendOptions {
   readonly newSeed: () => bigint;
   /** 250 ms. */
   readonly beatMs?: number;
-  /** Silence after which an engine is lost: 3 s. */
+  /** Silence after which an engine is lost: 2 s. */
   readonly engineSilenceMs?: number;
   /** How long a request waits while no engine serves: 30 s. */
   readonly engineWaitMs?: number;
@@ -77,7 +77,9 @@ export interface Frontend extends TextGenerator, Pooler, Operations {
   close(): void;
 }
 
-/** A frontend or an engine that is silent this long is gone, unless the options say otherwise. */
+/** Eight beats. Its requests then go on elsewhere; it comes back under a new epoch. */
+const ENGINE_SILENCE_MS = 2000;
+/** Another frontend that is silent this long is gone. */
 const SILENCE_MS = 3000;
 const THROUGHPUT_LOG_MS = 10_000;
 
@@ -120,12 +122,20 @@ class RunningFrontend implements Frontend {
     this.#directory = new Directory({
       clock,
       beatMs,
-      silenceMs: options.engineSilenceMs ?? SILENCE_MS,
-      onLost: (engine, reason) => this.#engineLost(engine, reason),
+      silenceMs: options.engineSilenceMs ?? ENGINE_SILENCE_MS,
+      onLost: (engine, reason, cause) => this.#engineLost(engine, reason, cause),
       onChanged: ({ isServing, lastLoss }) => this.#lifecycle.send({ type: 'engines.changed', isServing, lastLoss }),
     });
     this.#mail = new EngineMail(options);
-    this.#frames = new FrameDelivery({ frontendId, epoch, clock, mail: this.#mail, metrics: this.#metrics, live: this.#live });
+    this.#frames = new FrameDelivery({
+      frontendId,
+      epoch,
+      clock,
+      mail: this.#mail,
+      metrics: this.#metrics,
+      live: this.#live,
+      isStale: (id, at) => this.#directory.isStale(id, at),
+    });
     this.#chooser = new EngineChooser({ ...options, directory: this.#directory, metrics: this.#metrics });
     this.#placement = new Placement({
       chooser: this.#chooser,
@@ -329,12 +339,12 @@ class RunningFrontend implements Frontend {
     }
   }
 
-  #engineLost(engine: EngineEntry, reason: string): void {
+  #engineLost(engine: EngineEntry, reason: string, cause: LossCause): void {
     this.#metrics.removeEngine(engine.id);
     const hit = [...this.#live.values()].filter((live) => live.assignment?.engine.key === engine.key);
-    this.#chooser.lost(engine, hit.length > 0);
+    this.#chooser.lost(engine, hit.length > 0 && cause !== 'drained');
     if (hit.length > 0) this.#options.log.warn({ engine: engine.id, numRequests: hit.length }, `${reason}; its requests go on elsewhere`);
-    for (const live of hit) live.lose(true, reason);
+    for (const live of hit) live.lose(cause !== 'silent' && cause !== 'drained', reason); // it may be the network's fault
     this.#operations.look();
   }
 
@@ -383,22 +393,6 @@ class RunningFrontend implements Frontend {
   }
 
   #beat(): void {
-    this.#mail.beat({ acks: this.#frames.acks, ...this.#operations.beatField });
-  }
-}
-
-/** Its prompt is being encoded: operators know it from its arrival on. */
-class PreparingRequest implements OperatedRequest {
-  readonly name: NamedRequest;
-  readonly isInFlight = false;
-  isCancelled = false;
-
-  constructor(name: NamedRequest) {
-    this.name = name;
-  }
-
-  /** It gets no further than to its place among the live ones. */
-  cancel(): void {
-    this.isCancelled = true;
+    this.#mail.beat({ acks: this.#frames.acks, fenced: this.#directory.fenced ?? [], ...this.#operations.beatField });
   }
 }

@@ -13,10 +13,26 @@ export interface PendingAdd {
 export class PendingAdds {
   readonly #byTag = new Map<number, PendingAdd>();
   readonly #tags = new Map<string, number>();
-  #nextTag = 1;
+  #nextTag: number;
+
+  /** @param firstTag above all that the rank was ever given. */
+  constructor(firstTag = 1) {
+    this.#nextTag = firstTag;
+  }
+
+  get nextTag(): number {
+    return this.#nextTag;
+  }
 
   get size(): number {
     return this.#byTag.size;
+  }
+
+  /** Of their prompts: the rank has not said anything about these yet. */
+  get numPromptTokens(): number {
+    let sum = 0;
+    for (const { numPromptTokens } of this.#byTag.values()) sum += numPromptTokens;
+    return sum;
   }
 
   find(key: string): PendingAdd | undefined {

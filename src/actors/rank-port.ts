@@ -28,6 +28,10 @@ export interface Turn {
   /** Why outputs with finish `error` could not go on, for the log. */
   readonly errors: readonly string[];
   readonly stats: EngineStats;
+  /** There is something to compute at once; absent = not known. */
+  readonly hasWork?: boolean;
+  /** Messages taken since the rank began. */
+  readonly numTaken?: number;
   /** What came to and went from the prefix cache; absent when nothing did. */
   readonly kv?: KvChanges;
   /** Of the last `freeze`; absent before the first. */

@@ -13,6 +13,8 @@ const DECAY = 0.9;
 /** Before anything was measured: a slow machine's rate, so that the first refusals do not call clients back at once. */
 const ASSUMED_TOKENS_PER_MS = 0.2;
 const ASSUMED_RESIDENCE_MS = 1000;
+/** The first step reads the weights from the disk. */
+const ASSUMED_FIRST_STEP_MS = 6000;
 const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 120_000;
 
@@ -41,6 +43,7 @@ export class LoadMeter {
 
   /** How long a step with so many tokens to prefill should take. */
   expectedStepMs(numPrefillTokens: number): number {
+    if (this.#stepMs === 0 && this.#prefillMs === 0) return ASSUMED_FIRST_STEP_MS;
     return this.#stepMs + numPrefillTokens / this.prefillTokensPerMs;
   }
 

@@ -68,6 +68,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     acks: arrayOf(record({ engineId: isString, engineEpoch: isEpoch, frameSeq: isNumber })),
     pause: optional(isPauseMark),
     numOpen: optional(isNumber),
+    fenced: optional(arrayOf(record({ engineId: isString, engineEpoch: isEpoch }))),
   },
   drain: {},
   kvDump: {},
@@ -98,6 +99,7 @@ export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
     pause: optional(isPauseMark),
     pauseRevision: optional(isNumber),
     isMigrating: optional(isBoolean),
+    isBusy: optional(isBoolean),
     credit: optional(
       record({
         grantedRequests: isNumber,

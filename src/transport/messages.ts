@@ -78,6 +78,8 @@ export interface FrontendBeat {
   readonly acks: readonly { readonly engineId: string; readonly engineEpoch: Epoch; readonly frameSeq: number }[];
   /** Absent = never paused, as far as it knows. */
   readonly pause?: PauseMark;
+  /** Starts of engines that it gave up as silent or stuck: their messages are refused, and they come back under a later epoch. */
+  readonly fenced?: readonly { readonly engineId: string; readonly engineEpoch: Epoch }[];
   /** Generations that its HTTP edge is answering; absent = 0. */
   readonly numOpen?: number;
 }
@@ -184,6 +186,8 @@ export interface EngineBeat {
   readonly pauseRevision?: number;
   /** It has drained for so long that what runs is to go on elsewhere, where an equal engine serves. */
   readonly isMigrating?: boolean;
+  /** Its rank computes, or has messages that it has not taken: then `stepId` has to move. Absent = nothing follows from it. */
+  readonly isBusy?: boolean;
   /** A hint how much more it would take; absent = none. */
   readonly credit?: Credit;
   /** Tokens of a KV block; absent = it shares no prefixes. */

@@ -97,8 +97,10 @@ test('an engine is lost with its process, by its own word, and by silence', asyn
     directory.tick();
   }
   assert.deepEqual(lost, ['a.1-1: the process of engine a is gone', 'a.2-1: out of memory', 'a.3-1: engine a has been silent for 3000 ms']);
-  directory.heard(beat({ engineEpoch: epochs[2]! }));
-  assert.equal(directory.isServing, true, 'one that speaks again is back');
+  assert.equal(directory.heard(beat({ engineEpoch: epochs[2]! })), false, 'one that was given up is not heard any more');
+  assert.deepEqual(directory.fenced, [{ engineId: 'a', engineEpoch: epochs[2]! }]);
+  assert.equal(directory.heard(beat({ engineEpoch: [4, 1] })), true, 'it is back under a later epoch');
+  assert.deepEqual([directory.isServing, directory.fenced], [true, []]);
 });
 
 test('time in which the watcher itself was held up or cut off counts against nobody', async () => {

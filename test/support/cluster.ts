@@ -90,6 +90,7 @@ export class Cluster {
       log: silentLog,
       maxNumSeqs: all.maxNumSeqs,
       spawnRank: () => rank,
+      newEpoch: () => [this.#incarnation++, 7],
       onLoading,
     });
     return { group, rank, peerId, epoch, transport };
