@@ -246,8 +246,8 @@ export const SETTINGS = {
     schema: text,
     default: null,
     group: 'Parallelism',
-    value: 'HOST:PORT',
-    doc: 'Where node 0 waits for the others. Default with --ips: the first of them, port 8300.',
+    value: 'HOST:PORT|nats:NAME',
+    doc: 'Where node 0 waits for the others: an address of its own, or a name on the servers of --nats, which is slower. Default with --ips: the first of them, port 8300.',
   }),
   ips: setting({
     schema: names,

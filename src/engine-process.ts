@@ -45,7 +45,7 @@ export async function runEngine({ plan, id, directory, nats, logFormat, launched
           ...(config.onnxruntimeLibrary !== null && { onnxruntimeLibrary: config.onnxruntimeLibrary }),
         },
       };
-      return spawnRanks(spec, config, rankWake);
+      return spawnRanks(spec, config, rankWake, transport);
     },
     onLoading: (stage, fraction) => link.report({ type: 'loading', stage, fraction }),
   });

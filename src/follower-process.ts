@@ -2,18 +2,23 @@
 import type { ChildLink } from './actors/child-main.ts';
 import { startFollowingNode } from './actors/following-node.ts';
 import type { ChildAssignment } from './child-assignment.ts';
+import { openTransport } from './cluster-link.ts';
 import { StartupError } from './core/errors.ts';
-import { collectiveMemoryFor, rendezvousOf, threadsOfRank } from './spawn-ranks.ts';
+import { callNodeZero, collectiveMemoryFor, rendezvousOf, threadsOfRank } from './spawn-ranks.ts';
 import { systemClock } from './system-clock.ts';
+import { createLogger } from './telemetry/logger.ts';
 import { tensorNodesOf } from './tensor-nodes.ts';
-import { connectForFrames } from './transport/frame-link.ts';
 
-export async function runFollower({ plan }: ChildAssignment, link: ChildLink): Promise<void> {
+export async function runFollower({ plan, id, directory, nats, logFormat }: ChildAssignment, link: ChildLink): Promise<void> {
   const { config, modelDir } = plan;
   const nodes = tensorNodesOf(config);
+  const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
+  const peerId = `${id}.${systemClock.now()}-${process.pid}`;
+  const transport = await openTransport({ directory, nats }, peerId, log);
+  let numCalls = 0;
   const node = startFollowingNode({
     rendezvous: rendezvousOf(config, nodes, modelDir),
-    call: () => connectForFrames(nodes.host, nodes.port, systemClock),
+    call: () => callNodeZero(nodes, transport, `${peerId.replaceAll('.', '-')}-${++numCalls}`),
     runner: {
       modelDir,
       quantization: config.quantization,

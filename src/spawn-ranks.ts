@@ -13,10 +13,16 @@ import { StartupError } from './core/errors.ts';
 import { type CollectiveMemory, newCollectiveMemory } from './engine/collective/shared-memory.ts';
 import { systemClock } from './system-clock.ts';
 import { type TensorNodes, tensorNodesOf } from './tensor-nodes.ts';
-import { listenForFrames } from './transport/frame-link.ts';
+import { connectForFrames, type FrameLink, type FrameServer, listenForFrames } from './transport/frame-link.ts';
+import { groupCalls } from './transport/subjects.ts';
+import type { Transport } from './transport/transport.ts';
+import { callOnTransport, listenOnTransport } from './transport/transport-frame-link.ts';
 
-/** The ranks share the processors that `spec` names. @param wake the counter on which rank 0 sleeps. */
-export function spawnRanks(spec: RankSpec, config: Config, wake: SharedArrayBuffer): RankPort {
+/**
+ * The ranks share the processors that `spec` names. @param wake the counter on which rank 0 sleeps. @param transport for nodes that meet
+ * on the NATS servers.
+ */
+export function spawnRanks(spec: RankSpec, config: Config, wake: SharedArrayBuffer, transport: Transport): RankPort {
   const size = config.tensorParallelSize;
   if (size === 1) return spawnRankThread(spec, wake);
   const nodes = tensorNodesOf(config);
@@ -34,18 +40,27 @@ export function spawnRanks(spec: RankSpec, config: Config, wake: SharedArrayBuff
       maxNumBatchedTokens: spec.runner.maxNumBatchedTokens,
       collectiveDeadline: deadlineMs,
     },
-    listen: async (take) => {
-      try {
-        return await listenForFrames(nodes.host, nodes.port, systemClock, take);
-      } catch (cause) {
-        const { code = 'error' } = cause as NodeJS.ErrnoException;
-        throw new StartupError(`Node 0 cannot listen on --master-address ${nodes.host}:${nodes.port} (${code}).`, { cause });
-      }
-    },
+    listen: (take) => listen(nodes, transport, take),
     random: () => randomBytes(16).toString('hex'),
     memory,
     wake,
   });
+}
+
+async function listen(nodes: TensorNodes, transport: Transport, take: (link: FrameLink) => void): Promise<FrameServer> {
+  if (nodes.natsName !== null) return listenOnTransport(transport, groupCalls(nodes.natsName), systemClock, take);
+  try {
+    return await listenForFrames(nodes.host, nodes.port, systemClock, take);
+  } catch (cause) {
+    const { code = 'error' } = cause as NodeJS.ErrnoException;
+    throw new StartupError(`Node 0 cannot listen on --master-address ${nodes.host}:${nodes.port} (${code}).`, { cause });
+  }
+}
+
+/** Calls node 0. @param callerId a subject token of this process alone. @throws Error while it does not answer. */
+export function callNodeZero(nodes: TensorNodes, transport: Transport, callerId: string): Promise<FrameLink> {
+  if (nodes.natsName === null) return connectForFrames(nodes.host, nodes.port, systemClock);
+  return callOnTransport(transport, groupCalls(nodes.natsName), callerId, systemClock);
 }
 
 /** The slots and the board of a group's ranks. */
@@ -68,6 +83,6 @@ export function rendezvousOf(config: Config, nodes: TensorNodes, modelDir: strin
     model: createHash('sha256').update(`${content} ${config.quantization}`).digest('hex').slice(0, 32),
     secret: config.groupSecret ?? '',
     deadlineMs: config.nodeWaitSeconds * 1000,
-    address: `${nodes.host}:${nodes.port}`,
+    address: nodes.natsName === null ? `${nodes.host}:${nodes.port}` : `nats:${nodes.natsName}`,
   };
 }

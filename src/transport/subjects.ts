@@ -22,3 +22,5 @@ export const ENGINE_BEATS = `${PREFIX}.beat.engine`;
 export const FRONTEND_BEATS = `${PREFIX}.beat.frontend`;
 /** NodeRequest (request/reply): every supervisor answers for its node and for each of its processes. */
 export const nodeRequests = (name: string): string => `${PREFIX}.node.${name}.requests`;
+/** Calls of the nodes of a tensor-parallel group to its node 0 (request/reply); their frames have subjects below it. */
+export const groupCalls = (name: string): string => `${PREFIX}.group.${name}`;

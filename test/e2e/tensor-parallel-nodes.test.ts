@@ -8,7 +8,7 @@ import { comparableBodies, numNearTies } from '../support/token-identity.ts';
 
 const bodies = comparableBodies(4, 60);
 
-test('two nodes write what one writes, and again after either has died', async (t) => {
+test('two nodes write what one writes, and again when either dies or hangs', async (t) => {
   const one = await startServer(t, ['--max-num-seqs', '8']).ready();
   const expected = await Promise.all(bodies.map((body) => streamChat(one.url, body)));
   one.kill();
@@ -17,7 +17,7 @@ test('two nodes write what one writes, and again after either has died', async (
   const address = `127.0.0.1:${await probePort('127.0.0.1', 0)}`;
   const nodeArgs = (node: number): string[] => [
     ...['--tensor-parallel-size', '2', '--nnodes', '2', '--node-rank', String(node), '--master-address', address],
-    ...['--max-num-seqs', '8', '--collective-timeout', '20'],
+    ...['--max-num-seqs', '8', '--collective-timeout', '3'],
   ];
   const env = { TROUPE_GROUP_SECRET: 'a secret' };
   const leader = startServer(t, nodeArgs(0), env);
@@ -36,6 +36,7 @@ test('two nodes write what one writes, and again after either has died', async (
 
   for (const victim of [follower, leader] as Server[]) {
     const before = victim.pidOf('engine');
+    assert.ok(before);
     let numChunks = 0;
     const faulted = await Promise.all(
       bodies.map((body) =>
@@ -49,4 +50,20 @@ test('two nodes write what one writes, and again after either has died', async (
       `after the death of ${victim === leader ? 'node 0' : 'node 1'}: ${numNearTies(texts, faulted, bodies)} differ from a near tie on`,
     );
   }
+
+  const before = leader.pidOf('engine');
+  const frozen = follower.pidOf('engine')!;
+  let numChunks = 0;
+  const faulted = Promise.all(
+    bodies.map((body) =>
+      streamChat(leader.url, body, () => {
+        if (++numChunks === 10 * bodies.length) process.kill(frozen, 'SIGSTOP');
+      }),
+    ),
+  );
+  while (leader.pidOf('engine') === before) await leader.tick('waiting for the group to end by its deadline');
+  const deadlineLine = leader.logs.find((line) => /Rank 1 did not answer rank 0 within 3000 ms/.test(JSON.stringify(line)));
+  assert.ok(deadlineLine, 'the deadline of the exchange ended the group');
+  process.kill(frozen, 'SIGCONT');
+  t.diagnostic(`over a frozen node 1: ${numNearTies(texts, await faulted, bodies)} differ from a near tie on`);
 });
