@@ -38,8 +38,8 @@ export async function connectFirst({ connection, label, clock, timeoutMs, log }:
 }
 
 async function checkServer(connection: NatsConnection, label: string): Promise<void> {
-  if (connection.info?.headers) return;
-  const version = connection.info?.version;
+  if (!connection.info || connection.info.headers) return; // without one it has just gone again, and will be back
+  const { version } = connection.info;
   await connection.close();
   throw new StartupError(`The NATS server at ${label} is too old (${version}): 2.9.10 or newer is needed.`);
 }

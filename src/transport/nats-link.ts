@@ -6,7 +6,7 @@
  *
  * The client itself has no such bounds: its socket buffers without end, and what it takes while disconnected is thrown away at the next try.
  */
-import { errors, type MsgHdrs, type NatsConnection, type Status } from '@nats-io/transport-node';
+import { errors, type MsgHdrs, type NatsConnection, type PermissionViolationError, type Status } from '@nats-io/transport-node';
 import type { NatsLog } from './nats-options.ts';
 import type { Lane } from './nats-subjects.ts';
 
@@ -56,6 +56,7 @@ export class NatsLink {
   #heldBytes = 0;
   #numRefusedLogins = 0;
   #hasToldDrops = false;
+  #hasToldService = false;
   readonly #options: NatsLinkOptions;
 
   constructor(options: NatsLinkOptions) {
@@ -152,7 +153,7 @@ export class NatsLink {
   #take(status: Status): void {
     const { log, label } = this.#options;
     if (status.type === 'disconnect') this.#disconnected(status.server);
-    else if (status.type === 'reconnect') this.#reconnected(status.server);
+    else if (status.type === 'reconnect') void this.#reconnected(status.server);
     else if (status.type === 'ldm')
       log?.info({ lane: this.lane }, `The NATS server ${status.server} will stop soon: this connection will move.`);
     else if (status.type === 'error') this.#failed(status.error, label);
@@ -166,8 +167,13 @@ export class NatsLink {
     this.#options.onDisconnected();
   }
 
-  #reconnected(server: string): void {
+  async #reconnected(server: string): Promise<void> {
     this.#numRefusedLogins = 0;
+    try {
+      await this.connection.flush(); // the broker knows our subscriptions again
+    } catch {
+      return; // lost once more: the next reconnection is told too
+    }
     if (this.#isConnected || this.#isClosing) return;
     this.#isConnected = true;
     this.#hasToldDrops = false;
@@ -182,11 +188,7 @@ export class NatsLink {
   #failed(error: Error, label: string): void {
     const { log } = this.#options;
     if (error instanceof errors.PermissionViolationError) {
-      const what = error.operation === 'publish' ? 'publish to' : 'subscribe to';
-      log?.error(
-        { lane: this.lane },
-        `The NATS server does not permit this process to ${what} ${error.subject}: allow troupe.CLUSTER.> for its user.`,
-      );
+      this.#tellPermission(error);
       return;
     }
     if (!(error instanceof errors.AuthorizationError) || /timeout/i.test(error.message)) {
@@ -197,6 +199,21 @@ export class NatsLink {
     const failure = new Error(`The NATS server at ${label} does not accept this process's credentials any more.`);
     void this.close();
     this.#options.onFailed(failure);
+  }
+
+  #tellPermission({ operation, subject }: PermissionViolationError): void {
+    const { log } = this.#options;
+    if (!subject.startsWith('$SRV.')) {
+      const what = operation === 'publish' ? 'publish to' : 'subscribe to';
+      log?.error(
+        { lane: this.lane },
+        `The NATS server does not permit this process to ${what} ${subject}: allow troupe.CLUSTER.> for its user.`,
+      );
+      return;
+    }
+    if (!this.#hasToldService)
+      log?.info({}, "The NATS server does not permit $SRV.> for this user: NATS's own tools will not list this process.");
+    this.#hasToldService = true;
   }
 
   #ended(error: Error | undefined): void {

@@ -117,10 +117,10 @@ export class NatsTransport implements Transport {
 
   subscribe(pattern: string, handler: Handler): Subscription {
     checkPattern(pattern);
-    if (this.#state === 'closed') return { unsubscribe: () => {} };
+    const link = this.#link(laneOf(pattern));
+    if (this.#state === 'closed' || link.connection.isClosed()) return { unsubscribe: () => {} };
     const reassembler = new Reassembler(this.#chunks);
     let isOpen = true;
-    const link = this.#link(laneOf(pattern));
     const subscription = link.connection.subscribe(this.#subjects.toWire(pattern), {
       callback: unlessRefused((message) => {
         const data = reassembler.take(message);
@@ -181,7 +181,7 @@ export class NatsTransport implements Transport {
 
   /** Lets NATS's own tools show this process: `nats micro ls`. */
   announceService(facts: ServiceFacts): void {
-    if (this.#state !== 'open') return;
+    if (this.#state !== 'open' || this.#link('control').connection.isClosed()) return;
     const metadata = { cluster: this.#options.cluster, ...facts.metadata };
     answerServiceQuestions(this.#link('control').connection, this.peerId, { ...facts, metadata });
   }
@@ -198,7 +198,7 @@ export class NatsTransport implements Transport {
       const stopped = Promise.all([...this.#subscriptions].map((subscription) => subscription.drain().catch(ignore)));
       await Promise.race([stopped, expired]);
       await Promise.race([this.#unanswered.whenNone(), expired]);
-      await this.#link('bulk').drain(expired); // all frames are with the broker before the others hear that this process is gone
+      await this.#link('bulk').drain(expired); // the broker has all frames before it hears that this process is gone
       this.announceGone(this.peerId);
       await this.#link('control').drain(expired);
     }
@@ -235,9 +235,10 @@ export class NatsTransport implements Transport {
     if (systemAuth) {
       this.#systemConnection = await this.#dial(connectionName(cluster, this.peerId, 'system'), systemAuth);
       watchDisconnects(this.#systemConnection, cluster, (peerId) => this.#peerGone(peerId));
-      await this.#systemConnection.flush();
+      await this.#systemConnection.flush().catch(ignore);
     }
-    await Promise.all([...this.#links.values()].map((link) => link.flush())); // the broker knows our subscriptions
+    // The broker knows our subscriptions; or it has gone again, and learns them when it is back.
+    await Promise.all([...this.#links.values()].map((link) => link.flush().catch(ignore)));
   }
 
   async #connectLane(lane: Lane, auth: NatsAuth | undefined): Promise<void> {

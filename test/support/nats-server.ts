@@ -62,7 +62,7 @@ export class NatsServer {
 
   /** Takes effect at the next start. */
   configure(config: string): void {
-    writeFileSync(this.#configFile, `listen: "127.0.0.1:${this.port}"\n${config}\n`);
+    writeFileSync(this.#configFile, `listen: "${this.#host}:${this.port}"\n${config}\n`);
   }
 
   get url(): string {
@@ -76,7 +76,8 @@ export class NatsServer {
   }
 
   async start(): Promise<void> {
-    const child = spawn('nats-server', ['-c', this.#configFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }; // where Debian puts it
+    const child = spawn('nats-server', ['-c', this.#configFile], { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
     this.#lines.length = 0;
     createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
