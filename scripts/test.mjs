@@ -16,6 +16,13 @@ const DEBIAN = [
     proof: ['/usr/lib/x86_64-linux-gnu/libvulkan.so.1', '/usr/lib/aarch64-linux-gnu/libvulkan.so.1'],
     use: 'the Vulkan loader, for the WebGPU test',
   },
+  { name: 'iproute2', proof: ['/usr/sbin/ip', '/sbin/ip'], use: 'nodes with a network of their own, for the fault tests' },
+  { name: 'prometheus', proof: ['/usr/bin/prometheus'], use: 'a scrape of the metrics, as operators have it' },
+  {
+    name: 'nats-server',
+    proof: ['/usr/sbin/nats-server', '/usr/bin/nats-server'],
+    use: 'a real broker, for the tests of the NATS transport',
+  },
   { name: 'curl', proof: ['/usr/bin/curl'], use: "FastDeploy's curl examples" },
 ];
 /** Suites that start servers or take minutes run after everything else. */
