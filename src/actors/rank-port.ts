@@ -2,8 +2,11 @@
  * Between an engine group's main thread and a rank's thread: plain data that survives a structured clone, and the port that carries it.
  * thread-rank.ts is the real port; tests run the same loop without a thread.
  */
+
+import type { CollectiveCounters } from '../engine/collective/collective.ts';
 import type { KvChanges } from '../engine/kv/kv-events.ts';
 import type { AddResult, EngineChoice, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
+import type { SequenceFlow } from '../engine/sequence.ts';
 
 /** An EngineRequest as it crosses the thread border: prompt ids stay packed. */
 export interface RankRequest extends Omit<EngineRequest, 'promptIds' | 'choices'> {
@@ -16,6 +19,8 @@ export type ToRank =
   | { readonly type: 'add'; readonly tag: number; readonly request: RankRequest }
   /** Takes effect before the next step. `choice` null = all. Unknown keys are ignored. */
   | { readonly type: 'abort'; readonly key: string; readonly choice: number | null }
+  /** How a request's reader keeps up (engine/sequence.ts). Unknown keys are ignored. */
+  | { readonly type: 'flow'; readonly key: string; readonly flow: SequenceFlow }
   /** Frozen: sequences stand still between two tokens; adds and aborts go on. The next turn repeats the revision. */
   | { readonly type: 'freeze'; readonly isFrozen: boolean; readonly revision: number }
   | { readonly type: 'stop' };
@@ -36,6 +41,8 @@ export interface Turn {
   readonly kv?: KvChanges;
   /** Of the last `freeze`; absent before the first. */
   readonly freezeRevision?: number;
+  /** What exchanges with other ranks took so far; absent for a rank alone. */
+  readonly collective?: CollectiveCounters;
 }
 
 /** What a loaded rank says about itself. */

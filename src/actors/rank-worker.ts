@@ -1,6 +1,7 @@
 /** Entry of the rank thread: load the model, then turn after turn until told to stop. Everything here is synchronous. */
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { StartupError } from '../core/errors.ts';
+import type { CollectiveCounters } from '../engine/collective/collective.ts';
 import { SharedMemoryCollective, type WrittenPiece } from '../engine/collective/shared-memory.ts';
 import { Engine } from '../engine/engine.ts';
 import { createRunner } from '../engine/runner/create-runner.ts';
@@ -50,7 +51,7 @@ function run(): void {
       constraints: sharedConstraints(counter),
     });
     tell({ type: 'ready', facts: { fingerprint, numBlocks, vocabSize: runner.vocabSize, blockSize: engine.blockSize } });
-    turnUntilStopped(new EngineLoop(engine));
+    turnUntilStopped(new EngineLoop(engine), created.collectiveCounters);
   } finally {
     runner.close();
   }
@@ -62,7 +63,7 @@ function collectiveOf({ memory, deadlineMs, outbox }: GroupSeat): SharedMemoryCo
   return new SharedMemoryCollective({ rank, memory, deadlineMs, clock: systemClock, ...(onWritten && { onWritten }) });
 }
 
-function turnUntilStopped(loop: EngineLoop): void {
+function turnUntilStopped(loop: EngineLoop, collectiveCounters: () => CollectiveCounters | null): void {
   while (!loop.isStopped) {
     const seen = Atomics.load(counter, 0);
     const inbox = receiveAll(port);
@@ -71,7 +72,9 @@ function turnUntilStopped(loop: EngineLoop): void {
       continue;
     }
     const turn = loop.runOnce(inbox);
-    if (turn) tell({ type: 'turn', turn });
+    if (!turn) continue;
+    const collective = collectiveCounters();
+    tell({ type: 'turn', turn: collective ? { ...turn, collective } : turn });
   }
 }
 
