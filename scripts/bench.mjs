@@ -1,12 +1,14 @@
-// `npm run bench:offline | bench:online | bench:compare`: installs what the bench needs, then runs bench/<name>.ts.
+// `npm run bench:offline | bench:online | bench:compare | bench:distributed`: installs what the bench needs, then runs bench/<name>.ts.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkNode, fail, installPackages, root, run } from './install.mjs';
 
-const BENCHES = ['offline', 'online', 'compare'];
-const [name, ...args] = process.argv.slice(2);
+const BENCHES = ['offline', 'online', 'compare', 'tensor-parallel'];
+const [asked, ...args] = process.argv.slice(2);
+// The benches of `distributed` are named by its first argument.
+const name = asked === 'distributed' && args[0] === 'tp' ? 'tensor-parallel' : asked;
 if (!BENCHES.includes(name)) fail(`bench.mjs needs one of ${BENCHES.join(', ')}.`);
 
 checkNode();
