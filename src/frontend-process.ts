@@ -122,7 +122,10 @@ export async function runFrontend(
   link.onCommand(async (command) => {
     switch (command.type) {
       case 'drain':
-        http.drain();
+        if (config.reusePort) {
+          http.handOver();
+          await new Promise<void>((resolve) => void systemClock.setTimeout(resolve, HAND_OVER_MS));
+        } else http.drain();
         if (command.graceMs !== null) systemClock.setTimeout(() => frontend.close(), command.graceMs); // fails what still runs
         await frontend.drain();
         link.report({ type: 'drained' });
@@ -140,6 +143,9 @@ export async function runFrontend(
   });
   link.report({ type: 'ready', facts: { port: http.port, peerId: transport.peerId } });
 }
+
+/** How long requests on connections that stay open are still answered, while another frontend has the port. */
+const HAND_OVER_MS = 2000;
 
 function watchCertificate(tls: TlsFiles, http: HttpServer, log: Logger): void {
   watchTlsFiles(tls, {

@@ -38,6 +38,8 @@ export interface HttpServer {
   renewCertificate(): Promise<void>;
   /** From now on every reply closes its connection, so that clients find another server. New requests are still answered. */
   drain(): void;
+  /** For another process on the same port: new connections are its, what comes over the present ones is answered, and each ends with that. */
+  handOver(): void;
   /** Stops listening and resolves when every reply under way has ended. A client that takes nothing for 10 s is cut. */
   close(): Promise<void>;
   /** Stops listening and cuts every connection. */
@@ -184,6 +186,10 @@ class UwsServer {
       },
       drain: () => {
         this.#isDraining = true;
+      },
+      handOver: () => {
+        this.#isDraining = true;
+        stop();
       },
       close: async () => {
         this.#isDraining = true;

@@ -1,62 +1,12 @@
 /** Frontends and engines as processes of their own, over a real nats-server: what a killed engine, a killed broker and a drain do to streams. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { type NatsServer, startNatsServer } from '../support/nats-server.ts';
-import { runTroupe, type Server, startServer } from '../support/server.ts';
-import { type StreamedChat, streamChat } from '../support/stream-chat.ts';
-import { comparableBodies, numNearTies } from '../support/token-identity.ts';
+import { test } from 'node:test';
+import { instants, isAll } from '../support/all-faults.ts';
+import { bodies, cluster, runAll, untilIdle, untilServing } from '../support/nats-cluster.ts';
+import { runTroupe } from '../support/server.ts';
+import { numNearTies } from '../support/token-identity.ts';
 
-const bodies = comparableBodies(32);
-
-interface Running {
-  readonly nats: NatsServer;
-  readonly flags: readonly string[];
-  readonly engines: readonly Server[];
-  readonly frontend: Server;
-}
-
-async function cluster(t: TestContext, numEngines: number): Promise<Running> {
-  const nats = await startNatsServer(t);
-  const flags = ['--nats', nats.url];
-  const frontend = startServer(t, ['frontend', ...flags, '--node-name', 'front']);
-  const engines = Array.from({ length: numEngines }, (_, i) => engine(t, flags, `node-${i}`));
-  await frontend.ready();
-  await untilServing(frontend, numEngines);
-  return { nats, flags, engines, frontend };
-}
-
-const engine = (t: TestContext, flags: readonly string[], name: string): Server =>
-  startServer(t, ['engine', ...flags, '--node-name', name, '--max-num-seqs', '64', '--threads', '1']);
-
-async function untilServing(frontend: Server, numEngines: number): Promise<void> {
-  while ((await frontend.metric('troupe:max_num_seqs')) !== 64 * numEngines) await frontend.tick(`waiting for ${numEngines} engines`);
-}
-
-/** Runs all bodies; `act` is called once, when so many tokens a stream have come. @returns what they said, and the longest gap. */
-async function runAll(frontend: Server, afterChunks = Number.POSITIVE_INFINITY, act: () => void = () => {}) {
-  let numChunks = 0;
-  let longestMs = 0;
-  const streams: StreamedChat[] = await Promise.all(
-    bodies.map((body) => {
-      let last: number | null = null;
-      return streamChat(frontend.url, body, () => {
-        const now = performance.now();
-        if (last !== null) longestMs = Math.max(longestMs, now - last);
-        last = now;
-        if (++numChunks === afterChunks * bodies.length) act();
-      });
-    }),
-  );
-  return { streams, longestMs };
-}
-
-async function untilIdle(frontend: Server): Promise<void> {
-  for (const gauge of ['troupe:num_requests_running', 'troupe:num_requests_waiting', 'troupe:kv_cache_usage_ratio']) {
-    while ((await frontend.metric(gauge)) !== 0) await frontend.tick(`waiting for ${gauge} to return to 0`);
-  }
-}
-
-for (const afterChunks of [5, 40]) {
+for (const afterChunks of instants()) {
   test(`T-2 over NATS, two engines, 64 streams: kill -9 on one after ${afterChunks} tokens a stream changes no token`, async (t) => {
     const { frontend, engines } = await cluster(t, 2);
     const expected = await runAll(frontend);
@@ -73,7 +23,7 @@ for (const afterChunks of [5, 40]) {
   });
 }
 
-for (const seconds of [1, 10]) {
+for (const seconds of isAll ? [1, 10, 60] : [1, 10]) {
   test(`T-8, one broker, killed and back after ${seconds} s under 64 streams: no process exits, no token is lost`, async (t) => {
     const { nats, frontend, engines } = await cluster(t, 2);
     const expected = await runAll(frontend);

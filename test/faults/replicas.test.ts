@@ -1,6 +1,7 @@
 /** Two engines on one machine: what happens to 64 streams when one of them dies. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { instants } from '../support/all-faults.ts';
 import { startServer } from '../support/server.ts';
 import { streamChat } from '../support/stream-chat.ts';
 import { comparableBodies, numNearTies } from '../support/token-identity.ts';
@@ -9,7 +10,7 @@ const bodies = comparableBodies(32);
 /** A second, and what recomputing the prefixes takes: here a few hundred tokens for each of 32 streams. */
 const LONGEST_GAP_MS = 2000;
 
-for (const afterChunks of [5, 40]) {
+for (const afterChunks of instants()) {
   test(`T-2, two engines, 64 streams: kill -9 on one after ${afterChunks} tokens a stream changes no token`, async (t) => {
     const server = await startServer(t, ['--data-parallel-size', '2', '--max-num-seqs', '64']).ready();
     while ((await server.metric('troupe:max_num_seqs')) < 128) await server.tick('both engines are to serve');

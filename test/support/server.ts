@@ -22,12 +22,26 @@ export class Server {
   readonly exited: Promise<number | null>;
   url = '';
 
-  /** @param args flags; before them another command than `serve` may stand. */
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
+  /**
+   * @param args flags; before them another command than `serve` may stand.
+   * @param prefix what runs it, e.g. in another network namespace.
+   */
+  constructor(args: readonly string[], env: Record<string, string> = {}, prefix: readonly string[] = []) {
     const [command, ...flags] = args[0] === 'engine' || args[0] === 'frontend' ? args : ['serve', ...args];
     // A server that is killed leaves its sockets behind: in a folder of its own, which goes with it.
     const temporary = mkdtempSync(join(tmpdir(), 'troupe-test-'));
-    this.process = spawn(process.execPath, ['scripts/troupe.mjs', command!, '--port', '0', '--log-format', 'json', ...flags], {
+    const [program, ...words] = [
+      ...prefix,
+      process.execPath,
+      'scripts/troupe.mjs',
+      command!,
+      '--port',
+      '0',
+      '--log-format',
+      'json',
+      ...flags,
+    ];
+    this.process = spawn(program!, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
       env: { ...process.env, TMPDIR: temporary, ...env },
@@ -153,8 +167,13 @@ export class Server {
 }
 
 /** Starts a server that is ended with the test. */
-export function startServer(t: TestContext, args: readonly string[] = [], env: Record<string, string> = {}): Server {
-  const server = new Server(args, env);
+export function startServer(
+  t: TestContext,
+  args: readonly string[] = [],
+  env: Record<string, string> = {},
+  prefix: readonly string[] = [],
+): Server {
+  const server = new Server(args, env, prefix);
   t.after(async () => {
     server.kill();
     await server.exited;
