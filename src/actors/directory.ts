@@ -166,7 +166,7 @@ export class Directory {
 
   peerGone(peerId: string): void {
     for (const engine of [...this.#engines.values()])
-      if (engine.peerId === peerId) this.#lose(engine, `the process of engine ${engine.id} is gone`, 'gone');
+      if (engine.peerId === peerId) this.#giveUp(engine.id, `the process of engine ${engine.id} is gone`, 'gone');
   }
 
   /** To be called every `beatMs`. */
@@ -216,7 +216,7 @@ export class Directory {
     this.#progress.heard(id, Math.max(STUCK_MS, STUCK_STEPS * stepMs));
   }
 
-  /** It may live and come back: this start of it is heard no more. */
+  /** This start of it is heard no more: beats that were on their way would bring a dead one back, and one that lives comes back anew. */
   #giveUp(id: string, reason: string, cause: LossCause): void {
     const engine = this.#engines.get(id);
     if (!engine) return;

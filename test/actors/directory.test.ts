@@ -122,3 +122,15 @@ test('time in which the watcher itself was held up or cut off counts against nob
   }
   assert.deepEqual(silentAfter, [3250]);
 });
+
+test('a beat that was on its way when its engine died does not bring it back; its next start is heard', () => {
+  const { directory, lost } = newDirectory();
+  directory.heard(beat());
+  directory.peerGone('peer-a');
+  assert.equal(directory.heard(beat()), false);
+  assert.equal(choose(directory), null);
+  assert.deepEqual(directory.fenced, [{ engineId: 'a', engineEpoch: [1, 1] }], 'one that lives learns that it has to come back anew');
+  assert.equal(directory.heard(beat({ engineEpoch: [2, 1] })), true);
+  assert.equal(choose(directory), 'a');
+  assert.equal(lost.length, 1, 'one death, told once');
+});
