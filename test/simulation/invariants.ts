@@ -24,8 +24,9 @@ export interface Violation {
   readonly detail: string;
 }
 
-/** Engine losses after which a request may be given up (actors/request.ts). */
-const MAX_ENGINE_LOSSES = 3;
+/** Deaths of engines after which a request may be given up (actors/request.ts); a connection that is cut looks like one. */
+const MAX_ENGINE_DEATHS = 3;
+const ENGINE_ENDS: ReadonlySet<string> = new Set(['kill', 'rankFails', 'disconnect']);
 /** How long a request waits for an engine (actors/frontend.ts). */
 const ENGINE_WAIT_MS = 30_000;
 
@@ -57,7 +58,9 @@ export function checkClient(report: ClientReport, expected: readonly SaidChoice[
 function whyUnfounded(report: ClientReport, injector: FaultInjector): string | null {
   const { client, error, endedAt, startedAt } = report;
   const lastedMs = (endedAt ?? 0) - startedAt;
-  const numLosses = injector.injected.filter(({ at, isReal }) => isReal && at >= startedAt - ENGINE_WAIT_MS && at <= (endedAt ?? 0)).length;
+  const numDeaths = injector.injected.filter(
+    ({ fault, at, isReal }) => isReal && ENGINE_ENDS.has(fault.type) && at >= startedAt && at <= (endedAt ?? 0),
+  ).length;
   switch (report.ends[0]) {
     case 'finished':
     case 'refused':
@@ -67,16 +70,18 @@ function whyUnfounded(report: ClientReport, injector: FaultInjector): string | n
     case 'lost':
       return null; // the process's end is checked against the faults on its own
     case 'cut':
-      return numLosses >= MAX_ENGINE_LOSSES || lastedMs >= ENGINE_WAIT_MS ? null : `cut short after ${lastedMs} ms and ${numLosses} faults`;
+      return numDeaths >= MAX_ENGINE_DEATHS || lastedMs >= ENGINE_WAIT_MS
+        ? null
+        : `cut short after ${lastedMs} ms and ${numDeaths} deaths of engines`;
     case 'failed':
       break;
     default:
       return 'no end';
   }
   if (error?.code === 'timeout' && client.request.timeoutMs !== undefined && lastedMs >= client.request.timeoutMs) return null;
-  if (error?.code === 'engine_failed' && numLosses >= MAX_ENGINE_LOSSES) return null;
+  if (error?.code === 'engine_failed' && numDeaths >= MAX_ENGINE_DEATHS) return null;
   if (error?.code === 'no_engine' && lastedMs >= ENGINE_WAIT_MS) return null;
-  return `failed with ${error?.code} (${error?.message}) after ${lastedMs} ms and ${numLosses} faults`;
+  return `failed with ${error?.code} (${error?.message}) after ${lastedMs} ms and ${numDeaths} deaths of engines`;
 }
 
 function whyDifferent(said: SaidChoice, expected: SaidChoice, isFinished: boolean): string | null {

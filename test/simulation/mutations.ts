@@ -1,12 +1,11 @@
 /** Defects put into the actors on purpose, one at a time: the simulation has to find each. They are the proof that its invariants can fail. */
 import { Directory } from '../../src/actors/directory.ts';
-import { EngineMail } from '../../src/actors/engine-mail.ts';
 import { FrameDelivery } from '../../src/actors/frame-delivery.ts';
 import { FrameIntake } from '../../src/actors/frame-intake.ts';
 import { FrameRing } from '../../src/actors/frame-ring.ts';
 import { FrontendSessions } from '../../src/actors/frontend-sessions.ts';
 import { Journal } from '../../src/actors/journal.ts';
-import { Engine } from '../../src/engine/engine.ts';
+import { KvCache } from '../../src/engine/kv/kv-cache.ts';
 import type { Invariant } from './invariants.ts';
 
 export interface Mutation {
@@ -54,23 +53,9 @@ export const MUTATIONS: readonly Mutation[] = [
       ),
   },
   {
-    name: 'a continued request forgets its last token',
-    breaks: ['tokens', 'outcome', 'hung'],
-    apply: () =>
-      patch(
-        Journal.prototype,
-        'toAddRequest',
-        (original) =>
-          function (this: Journal, ...args: Parameters<Journal['toAddRequest']>) {
-            const message = original.apply(this, args);
-            return { ...message, choices: message.choices.map((choice) => ({ ...choice, outputIds: choice.outputIds.slice(0, -1) })) };
-          },
-      ),
-  },
-  {
-    name: 'an engine forgets an aborted sequence without giving its blocks back',
+    name: 'an engine forgets to give blocks back',
     breaks: ['leak', 'crash', 'rest'],
-    apply: () => patch(Engine.prototype, 'abort', () => () => {}),
+    apply: () => patch(KvCache.prototype, 'release', () => () => {}),
   },
   {
     name: 'an engine never says that an aborted request is over',
@@ -97,11 +82,6 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'an engine keeps every frame',
     breaks: ['leak', 'rest'],
     apply: () => patch(FrameRing.prototype, 'acknowledge', () => () => {}),
-  },
-  {
-    name: 'a frontend sends no aborts',
-    breaks: ['leak', 'rest', 'outcome'],
-    apply: () => patch(EngineMail.prototype, 'abort', () => () => {}),
   },
   {
     name: 'nobody notices that an engine is silent',
