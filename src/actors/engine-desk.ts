@@ -2,7 +2,6 @@
  * The engine group's desk: everything that comes in over the transport is turned into messages for the rank, and every turn of the
  * rank into one frame per frontend. It decides nothing about a group's life (engine-group.ts does) and nothing about tokens (the rank does).
  */
-import type { BlockHash } from '../core/block-hash.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Epoch } from '../core/ids.ts';
 import type { AddResult, EngineStats } from '../engine/request.ts';
@@ -12,8 +11,8 @@ import {
   type Ack,
   type AddRequest,
   type EngineBeat,
-  type EngineState,
   type FrontendBeat,
+  type HoldRequest,
   type Nack,
   type PauseMark,
   PROTOCOL_VERSION,
@@ -22,9 +21,11 @@ import {
 import { ENGINE_BEATS, engineControl, engineRequests, FRONTEND_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
 import { BeatWatch } from './beat-watch.ts';
+import type { DeskLegacy, DeskStanding } from './desk-standing.ts';
 import { countersOf, creditOf, idleLoad, loadOf } from './engine-numbers.ts';
 import { type FrontendSession, FrontendSessions } from './frontend-sessions.ts';
 import { GrammarAdmission, type GrammarOpener } from './grammar-admission.ts';
+import { HeldRequests, heldAt } from './held-requests.ts';
 import { KvFeed } from './kv-feed.ts';
 import type { Log } from './log.ts';
 import { isFrozen, PauseRegister } from './pause-register.ts';
@@ -53,22 +54,6 @@ export interface EngineDeskOptions {
   readonly onDrainRequest: () => void;
 }
 
-/** What a rank has been told and holds, whichever epoch its group goes by. */
-export interface DeskLegacy {
-  readonly nextTag: number;
-  readonly blocks: ReadonlyMap<BlockHash, BlockHash>;
-}
-
-/** What the group says about itself in beats and refusals. */
-export interface DeskStanding {
-  readonly state: EngineState;
-  readonly fingerprint: string;
-  readonly reason: string | null;
-  readonly numBlocks: number;
-  /** Tokens of a KV block; null = not known yet, or nothing is shared. */
-  readonly blockSize: number | null;
-}
-
 const LOADING_RETRY_MS = 1000;
 /** Short requests that follow each other make no more beats than this. */
 const IDLE_BEAT_MS = 20;
@@ -85,6 +70,7 @@ export class EngineDesk {
   readonly #grammars: GrammarAdmission;
   readonly #pendingAdds: PendingAdds;
   readonly #kvFeed: KvFeed;
+  readonly #held: HeldRequests;
   readonly #accepted = { requests: 0, prefillTokens: 0 };
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0, blockSize: null };
   #stats: EngineStats | null = null;
@@ -100,6 +86,7 @@ export class EngineDesk {
   constructor(options: EngineDeskOptions) {
     this.#options = options;
     const { transport, engineId, epoch } = options;
+    this.#held = new HeldRequests(options.clock, options.postToRank);
     this.#grammars = new GrammarAdmission(options.grammars ?? null);
     this.#kvFeed = new KvFeed({ ...options, ...(options.predecessor && { blocks: options.predecessor.blocks }) });
     this.#pendingAdds = new PendingAdds(options.predecessor?.nextTag);
@@ -175,6 +162,7 @@ export class EngineDesk {
       for (const session of this.#sessions.all())
         if (session.frontendId === frontendId) this.#frontendGone(session, `no beat for ${this.#options.silenceMs} ms`);
     }
+    this.#held.tick(this.#sessions.all());
     this.beat();
   }
 
@@ -220,6 +208,9 @@ export class EngineDesk {
         case 'abort':
           this.#abort(message);
           break;
+        case 'hold':
+          this.#hold(message);
+          break;
         case 'replay':
           this.#replay(message);
           break;
@@ -258,7 +249,7 @@ export class EngineDesk {
     else void this.#giveWithGrammar(tag, key, request);
     // The rank may answer with tokens in the same turn, so the request is known before it is accepted.
     const numUnfinished = request.choices.filter((choice) => !choice.finished).length;
-    this.#sessions.begin(session, { key, slot: request.slot, attempt: request.attempt, numUnfinished });
+    this.#sessions.begin(session, { key, slot: request.slot, attempt: request.attempt, numUnfinished, heldSince: null, isParked: false });
   }
 
   #postAdd(tag: number, key: string, request: AddRequest, grammar?: unknown): void {
@@ -308,6 +299,12 @@ export class EngineDesk {
     this.#options.postToRank({ type: 'abort', key, choice: message.choice });
   }
 
+  #hold(message: HoldRequest): void {
+    const session = this.#sessions.find(message.frontendId, message.frontendEpoch);
+    const request = session?.running.get(session.keyOf(message.slot, message.attempt));
+    if (request) this.#held.set(request, message.isHeld);
+  }
+
   #replay(message: ReplayRequest): void {
     const session = this.#sessions.find(message.frontendId, message.frontendEpoch);
     if (!session) return;
@@ -321,6 +318,7 @@ export class EngineDesk {
     session.peerId = beat.peerId;
     this.#heardOfPause(beat.pause);
     const { engineId, epoch } = this.#options;
+    this.#held.repeat(session, heldAt(beat, engineId, epoch));
     for (const ack of beat.acks) {
       if (ack.engineId !== engineId || ack.engineEpoch[0] !== epoch[0] || ack.engineEpoch[1] !== epoch[1]) continue;
       session.ring.acknowledge(ack.frameSeq);

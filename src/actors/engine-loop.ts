@@ -4,6 +4,7 @@
  */
 import type { KvChanges } from '../engine/kv/kv-events.ts';
 import type { AddResult, EngineRequest, EngineStats, SequenceOutput } from '../engine/request.ts';
+import type { SequenceFlow } from '../engine/sequence.ts';
 import type { ToRank, Turn } from './rank-port.ts';
 
 /** One step's part of a turn. */
@@ -17,6 +18,7 @@ interface StepReport {
 export interface SteppedEngine {
   addRequest(request: EngineRequest): AddResult;
   abort(key: string, choice?: number): void;
+  setFlow(key: string, flow: SequenceFlow): void;
   /** Frozen: nothing is computed, aborts take effect. */
   setFrozen(isFrozen: boolean): void;
   readonly hasWork: boolean;
@@ -52,6 +54,7 @@ export class EngineLoop {
     for (const message of inbox) {
       if (message.type === 'add') answers.push({ tag: message.tag, result: this.#add(message.request) });
       else if (message.type === 'abort') this.#engine.abort(message.key, message.choice ?? undefined);
+      else if (message.type === 'flow') this.#engine.setFlow(message.key, message.flow);
       else if (message.type === 'freeze') this.#freeze(message.isFrozen, message.revision);
       else this.#isStopped = true;
     }

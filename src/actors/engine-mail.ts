@@ -28,7 +28,7 @@ export class EngineMail {
     this.#sender = { frontendId, frontendEpoch: epoch };
   }
 
-  beat(news: Pick<FrontendBeat, 'acks' | 'pause' | 'numOpen' | 'fenced'>): void {
+  beat(news: Pick<FrontendBeat, 'acks' | 'pause' | 'numOpen' | 'fenced' | 'held'>): void {
     const { peerId } = this.#transport;
     this.#transport.publish(FRONTEND_BEATS, encode({ type: 'frontendBeat', ...this.#sender, peerId, ...news }));
   }
@@ -39,6 +39,10 @@ export class EngineMail {
 
   abort(engine: Pick<EngineRef, 'id' | 'epoch'>, work: AbortedWork): void {
     this.#send(engine, { type: 'abort', ...this.#sender, ...work });
+  }
+
+  hold(engine: Pick<EngineRef, 'id' | 'epoch'>, work: Pick<AbortedWork, 'slot' | 'attempt'>, isHeld: boolean): void {
+    this.#send(engine, { type: 'hold', ...this.#sender, ...work, isHeld });
   }
 
   #send({ id, epoch }: Pick<EngineRef, 'id' | 'epoch'>, message: ToEngine): void {

@@ -18,6 +18,10 @@ export interface RunningRequest {
   readonly attempt: number;
   /** Choices whose finish has not been sent yet. */
   numUnfinished: number;
+  /** Since when its reader does not keep up (held-requests.ts). */
+  heldSince: number | null;
+  /** It has been held for so long that its row was taken back. */
+  isParked: boolean;
 }
 
 export class FrontendSession {

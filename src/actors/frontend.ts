@@ -4,10 +4,8 @@
  * machine in request.ts, one root actor each. Tokens go past both.
  */
 import { createActor } from 'xstate';
-import type { Clock, RandomSource } from '../core/clock.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
-import type { Epoch } from '../core/ids.ts';
 import { OpenGenerations } from '../core/open-generations.ts';
 import type { AbortResult, EngineFacts, FrontendSnapshot, Operations, PauseMode, PauseState } from '../core/operations.ts';
 import type { Pooled, Pooler, PoolingRequest } from '../core/pooling.ts';
@@ -15,55 +13,28 @@ import type { TextTools } from '../core/text-tools.ts';
 import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend } from '../transport/codec.ts';
 import { ENGINE_BEATS, frontendFrames } from '../transport/subjects.ts';
-import type { IncomingMessage, Subscription, Transport } from '../transport/transport.ts';
+import type { IncomingMessage, Subscription } from '../transport/transport.ts';
 import { Directory, type EngineEntry, engineKey, type LossCause } from './directory.ts';
 import { EngineChooser } from './engine-chooser.ts';
 import { EngineMail } from './engine-mail.ts';
 import { FrameDelivery } from './frame-delivery.ts';
 import { frontendMachine, readinessOf } from './frontend-lifecycle.ts';
 import { type FrontendMetrics, noMetrics } from './frontend-metrics.ts';
+import type { FrontendOptions } from './frontend-options.ts';
+import { heldList } from './held-list.ts';
 import { LiveRequest, type LiveRequestPorts } from './live-request.ts';
-import type { Log } from './log.ts';
 import { ModelTextTools } from './model-text-tools.ts';
 import { OperationsDesk } from './operations-desk.ts';
 import { Placement } from './placement.ts';
 import { asGenerateRequest, preparePooling } from './prepare-pooling.ts';
-import { type ModelText, type PreparedRequest, type PrepareOptions, prepareRequest } from './prepare-request.ts';
+import { type PreparedRequest, type PrepareOptions, prepareRequest } from './prepare-request.ts';
 import { PreparingRequest } from './preparing-request.ts';
 import { PromptEncoder } from './prompt-encoder.ts';
 import { repeat } from './repeat.ts';
 import type { Outcome } from './request.ts';
 import { ThroughputLog } from './throughput-log.ts';
 
-export interface FrontendOptions {
-  readonly frontendId: string;
-  /** This start of it: frames for an earlier one are not for us. */
-  readonly epoch: Epoch;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics?: FrontendMetrics;
-  /** What the HTTP edge answers now, for --max-concurrency. */
-  readonly open?: OpenGenerations;
-  readonly model: ModelCard;
-  readonly text: ModelText;
-  /** A fresh 63-bit seed for requests that bring none. */
-  readonly newSeed: () => bigint;
-  /** 250 ms. */
-  readonly beatMs?: number;
-  /** Silence after which an engine is lost: 2 s. */
-  readonly engineSilenceMs?: number;
-  /** How long a request waits while no engine serves: 30 s. */
-  readonly engineWaitMs?: number;
-  /** Requests that may wait for an engine at the same time: 1024. */
-  readonly maxNumWaiting?: number;
-  /** Deadline of requests that name none, from their arrival; none unless given. */
-  readonly requestTimeoutMs?: number | undefined;
-  /** Breaks ties between engines; absent = the smaller id gets the request. */
-  readonly random?: RandomSource;
-  /** Whether this one tells the engines' throughput: true. Of several frontends on one machine, one does. */
-  readonly logsThroughput?: boolean;
-}
+export type { FrontendOptions } from './frontend-options.ts';
 
 export interface Frontend extends TextGenerator, Pooler, Operations {
   readonly textTools: TextTools;
@@ -166,6 +137,7 @@ class RunningFrontend implements Frontend {
         const at = request.assignment;
         if (at) this.#mail.abort(at.engine, { slot: request.slot, attempt: at.attempt, choice });
       },
+      holdAtEngine: ({ slot, assignment: at }, isHeld) => at && this.#mail.hold(at.engine, { slot, attempt: at.attempt }, isHeld),
       onFirstToken: (request) => this.#chooser.record(request.assignment!.engine, 'progress', request.slot),
       onEnd: (request, outcome) => this.#ended(request, outcome),
     };
@@ -232,6 +204,7 @@ class RunningFrontend implements Frontend {
       model: text,
       clock,
       arrivedAt,
+      maxUnreadTokens: this.#options.maxUnreadTokens,
       ports: this.#ports,
     });
     this.#live.set(live.slot, live);
@@ -393,6 +366,11 @@ class RunningFrontend implements Frontend {
   }
 
   #beat(): void {
-    this.#mail.beat({ acks: this.#frames.acks, fenced: this.#directory.fenced ?? [], ...this.#operations.beatField });
+    this.#mail.beat({
+      acks: this.#frames.acks,
+      fenced: this.#directory.fenced ?? [],
+      held: heldList(this.#live.values()),
+      ...this.#operations.beatField,
+    });
   }
 }

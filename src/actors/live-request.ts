@@ -23,6 +23,8 @@ import { toolCallIds } from './tool-call-ids.ts';
 
 /** Deltas that wait unread before new ones are merged into them: a slow reader costs text, not objects. */
 const MAX_WAITING_DELTAS = 64;
+/** Tokens that wait unread before the engine is told to stand still. */
+const MAX_UNREAD_TOKENS = 512;
 /** Timers count no further: 24 days. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -32,6 +34,8 @@ export interface LiveRequestPorts {
   offer(request: LiveRequest, engine: EngineRef, attempt: number, signal: AbortSignal): Promise<'accepted' | 'elsewhere'>;
   /** The engine is to stop working on a choice, or on all of them (null). */
   abortAtEngine(request: LiveRequest, choice: number | null): void;
+  /** Its reader does not keep up, or does again: the engine is to know. */
+  holdAtEngine(request: LiveRequest, isHeld: boolean): void;
   /** The first token from the engine that has it. */
   onFirstToken(request: LiveRequest): void;
   /** Exactly once, in every case. */
@@ -52,6 +56,8 @@ export interface LiveRequestOptions {
   readonly model: ModelText;
   readonly clock: Clock;
   readonly arrivedAt: number;
+  /** 512 */
+  readonly maxUnreadTokens?: number | undefined;
   readonly ports: LiveRequestPorts;
 }
 
@@ -70,6 +76,8 @@ export class LiveRequest {
   /** Why the last engine would not have it; told to the client when no other will. */
   refusal: TroupeError | null = null;
   wasAccepted = false;
+  /** Its reader does not keep up. */
+  isHeld = false;
   /** What a pooling request ended with. */
   hidden: Float32Array | null = null;
 
@@ -87,6 +95,7 @@ export class LiveRequest {
   #isCancelled = false;
   #isFirstOfAttempt = true;
   #cachedTokens: number | null = null;
+  #numUnread = 0;
   #numAttempts = 0;
   #deadline: unknown = null;
 
@@ -106,7 +115,12 @@ export class LiveRequest {
     });
     this.#outputs = this.journal.choices.map((choice) => newOutput(options, choice.index));
     this.#promptOutput = prepared.params.promptLogprobs === null ? null : new PromptOutput(prepared.promptIds, options.model.tokenizer);
-    this.#queue = new AsyncQueue<TextDelta>({ maxWaiting: MAX_WAITING_DELTAS, merge: mergeDeltas, onAbandoned: () => this.abort() });
+    this.#queue = new AsyncQueue<TextDelta>({
+      maxWaiting: MAX_WAITING_DELTAS,
+      merge: mergeDeltas,
+      onTaken: () => this.#taken(),
+      onAbandoned: () => this.abort(),
+    });
     this.#accepted = new Promise((resolve, reject) => {
       this.#settleAccepted = { resolve, reject };
     });
@@ -273,9 +287,27 @@ export class LiveRequest {
     }
     if (result.finish !== null) this.journal.finish(choice, result.finish);
     if (result.delta) this.#queue.push(result.delta);
+    this.#noteUnread(result.numTokens);
     // A stop string: the engine does not know yet that this choice is over.
     if (result.finish !== null && finish === null) this.#options.ports.abortAtEngine(this, choice.index);
     if (result.finish !== null && this.journal.isFinished) this.#send({ type: 'done' });
+  }
+
+  /** Called after a push: with nothing waiting, the reader has it all. */
+  #noteUnread(numTokens: number): void {
+    this.#numUnread = this.#queue.numWaiting === 0 ? 0 : this.#numUnread + numTokens;
+    if (this.#numUnread >= (this.#options.maxUnreadTokens ?? MAX_UNREAD_TOKENS)) this.#setHeld(true);
+  }
+
+  #taken(): void {
+    this.#numUnread = 0;
+    this.#setHeld(false);
+  }
+
+  #setHeld(isHeld: boolean): void {
+    if (this.isHeld === isHeld || this.#outcome) return;
+    this.isHeld = isHeld;
+    this.#options.ports.holdAtEngine(this, isHeld);
   }
 
   #takePromptLogprobs(part: WirePromptLogprobs): void {
@@ -295,6 +327,7 @@ export class LiveRequest {
   #onAccepted(): void {
     this.wasAccepted = true;
     this.waitingSince = null;
+    if (this.isHeld) this.#options.ports.holdAtEngine(this, true);
     this.#timeline.noteAccepted(this.#options.clock.monotonic());
     this.#settleAccepted.resolve();
   }

@@ -6,6 +6,8 @@ export interface AsyncQueueOptions<T> {
   readonly maxWaiting?: number;
   /** One value that says what both said, in order; null when the two cannot be joined. */
   readonly merge?: (waiting: T, next: T) => T | null;
+  /** The reader took all that waited. */
+  readonly onTaken?: () => void;
   /** The reader left before the end. Called at most once, never after `end` or `fail`. */
   readonly onAbandoned?: () => void;
 }
@@ -62,6 +64,7 @@ export class AsyncQueue<T> implements AsyncIterable<readonly T[]> {
   #takeAll(): T[] {
     const all = this.#waiting;
     this.#waiting = [];
+    this.#options.onTaken?.();
     return all;
   }
 

@@ -39,6 +39,7 @@ export class Admission {
     const { scheduler, kv } = this.#options;
     let numTokens = 0;
     for (const sequence of scheduler.waiting) {
+      if (sequence.flow !== 'running') continue; // its reader may never come back
       const numShared = sequence.leader === null ? 0 : sequence.numPromptTokens - (sequence.numPromptTokens % kv.blockSize);
       numTokens += sequence.numTokens - numShared;
     }

@@ -19,7 +19,7 @@ import type { AddResult, EngineChoice, EngineRequest, EngineStats, LogprobEntry 
 import type { ModelRunner } from './runner/model-runner.ts';
 import { LogitsError } from './sampler.ts';
 import { Scheduler } from './scheduler.ts';
-import { Sequence } from './sequence.ts';
+import { Sequence, type SequenceFlow } from './sequence.ts';
 import { EngineCounters, LoadMeter } from './stats.ts';
 import type { KvOp, SequenceResult } from './step.ts';
 import { packSequences } from './step-input.ts';
@@ -108,7 +108,8 @@ export class Engine {
     if (this.#kv.hasPendingOps || this.#report.hasOutput) return true;
     if (this.#isFrozen) return false;
     const { running, waiting } = this.#scheduler;
-    if (this.#isHeldUp && running.length > 0 && running.every((sequence) => sequence.isHeldUp)) return false;
+    const nobodyMayStart = running.length > 0 || waiting.every(({ flow }) => flow !== 'running');
+    if (this.#isHeldUp && nobodyMayStart && running.every((sequence) => sequence.isHeldUp)) return false;
     return running.length > 0 || waiting.length > 0;
   }
 
@@ -161,6 +162,15 @@ export class Engine {
       if (choice !== undefined && sequence.choice !== choice) continue;
       this.#end(sequence);
       this.#report.add(sequence, [], 'abort');
+    }
+  }
+
+  /** Its reader keeps up, or does not. Unknown keys are ignored: the request may just have ended. */
+  setFlow(key: string, flow: SequenceFlow): void {
+    this.#isHeldUp = false;
+    for (const sequence of this.#requests.sequencesOf(key)) {
+      sequence.flow = flow;
+      if (flow === 'parked') this.#scheduler.park(sequence);
     }
   }
 

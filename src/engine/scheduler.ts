@@ -10,7 +10,7 @@
  * Both lists are sorted by compareSequences. Blocks are claimed as a row grows. When none are left, a sequence preempts the last running
  * one behind it: blocks to the prefix cache, row released, back to its old place among the waiting, which is the head of its priority.
  * A sequence with nobody behind it keeps its blocks and sits the step out; the first in order can always go on, so the engine does too.
- * Only a sequence whose grammar mask is late is left out of steps until the mask is there, wherever it stands.
+ * Only a sequence whose grammar mask is late, or whose reader does not keep up, is left out of steps meanwhile, wherever it stands.
  */
 import { assert } from '../core/errors.ts';
 import type { KvCache } from './kv/kv-cache.ts';
@@ -76,6 +76,15 @@ export class Scheduler {
     sequence.state = 'finished';
   }
 
+  /** Takes its row and blocks back; it waits at its place until it may run. */
+  park(sequence: Sequence): void {
+    if (sequence.state !== 'running') return;
+    remove(this.running, sequence);
+    this.#kv.release(sequence, true);
+    sequence.state = 'waiting';
+    insertInOrder(this.waiting, sequence);
+  }
+
   #scheduleDecodes(): void {
     // By index: preemption takes sequences from the end of the list, behind the one that is looked at.
     for (let i = 0; i < this.running.length; i++) {
@@ -96,7 +105,7 @@ export class Scheduler {
   #admitWaiting(): void {
     for (let i = 0; i < this.waiting.length && this.#hasPrefillBudget && this.#kv.numFreeRows > 0; ) {
       const sequence = this.waiting[i]!;
-      if (this.#kv.sharesPrefixes && sequence.waitsForLeader) {
+      if (sequence.flow !== 'running' || (this.#kv.sharesPrefixes && sequence.waitsForLeader)) {
         i++;
         continue;
       }

@@ -17,6 +17,9 @@ import { TokenHistory } from './token-history.ts';
 
 export type SequenceState = 'waiting' | 'running' | 'finished';
 
+/** `held`: its reader does not keep up, it stands still in its row. `parked`: for too long; it has no row until it runs again. */
+export type SequenceFlow = 'running' | 'held' | 'parked';
+
 export class Sequence {
   readonly request: EngineRequest;
   readonly choice: number;
@@ -35,6 +38,7 @@ export class Sequence {
   readonly leader: Sequence | null;
 
   state: SequenceState = 'waiting';
+  flow: SequenceFlow = 'running';
   numComputed = 0;
   /** Tokens to compute in the step that is being put together or run; 0 outside it. */
   numScheduled = 0;
@@ -117,8 +121,9 @@ export class Sequence {
     return Math.min(this.numCachedAtStart ?? 0, this.numPromptTokens);
   }
 
-  /** Whether its last step could choose no token, and the next one could not either. */
+  /** Whether its last step could choose no token, and the next one could not either; or nobody would read one. */
   get isHeldUp(): boolean {
+    if (this.flow !== 'running') return true;
     return this.numLateTokens > 0 && this.constraint?.state === 'working';
   }
 

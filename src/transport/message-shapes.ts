@@ -61,6 +61,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     choices: arrayOf(record({ index: isNumber, outputIds: isTokenIds, finished: isBoolean })),
   },
   abort: { ...fromFrontend, slot: isNumber, attempt: isNumber, choice: orNull(isNumber) },
+  hold: { ...fromFrontend, slot: isNumber, attempt: isNumber, isHeld: isBoolean },
   replay: { ...fromFrontend, fromFrameSeq: isNumber },
   frontendBeat: {
     ...fromFrontend,
@@ -68,6 +69,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     acks: arrayOf(record({ engineId: isString, engineEpoch: isEpoch, frameSeq: isNumber })),
     pause: optional(isPauseMark),
     numOpen: optional(isNumber),
+    held: optional(arrayOf(record({ engineId: isString, engineEpoch: isEpoch, requests: arrayOf(isEpoch) }))),
     fenced: optional(arrayOf(record({ engineId: isString, engineEpoch: isEpoch }))),
   },
   drain: {},

@@ -80,6 +80,12 @@ export interface FrontendBeat {
   readonly pause?: PauseMark;
   /** Starts of engines that it gave up as silent or stuck: their messages are refused, and they come back under a later epoch. */
   readonly fenced?: readonly { readonly engineId: string; readonly engineEpoch: Epoch }[];
+  /** All that it holds (HoldRequest); engines that are not named here hold nothing of it. Absent = it says nothing about that. */
+  readonly held?: readonly {
+    readonly engineId: string;
+    readonly engineEpoch: Epoch;
+    readonly requests: readonly (readonly [slot: number, attempt: number])[];
+  }[];
   /** Generations that its HTTP edge is answering; absent = 0. */
   readonly numOpen?: number;
 }
@@ -104,7 +110,20 @@ export interface KvDumpRequest {
   readonly type: 'kvDump';
 }
 
-export type ToEngine = AddRequest | AbortRequest | ReplayRequest | FrontendBeat | DrainRequest | KvDumpRequest;
+/**
+ * Frontend → engine group: its reader does not keep up, or does again. A held request keeps its place for a while, then only its tokens.
+ * Lost: repeated by the next beat.
+ */
+export interface HoldRequest {
+  readonly type: 'hold';
+  readonly frontendId: string;
+  readonly frontendEpoch: Epoch;
+  readonly slot: number;
+  readonly attempt: number;
+  readonly isHeld: boolean;
+}
+
+export type ToEngine = HoldRequest | AddRequest | AbortRequest | ReplayRequest | FrontendBeat | DrainRequest | KvDumpRequest;
 
 // ---- frontend receives ------------------------------------------------------------------------------------------------------------
 
