@@ -74,6 +74,7 @@ export class EngineDesk {
   readonly #accepted = { requests: 0, prefillTokens: 0 };
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0, blockSize: null };
   #stats: EngineStats | null = null;
+  #collective: Turn['collective'];
   #stepId = 0;
   #isMigrating = false;
   /** The last beat said that it has work, or frontends have given it some since. */
@@ -130,6 +131,7 @@ export class EngineDesk {
   deliver(turn: Turn): void {
     if (this.#isClosed) return;
     this.#stats = turn.stats;
+    this.#collective = turn.collective;
     this.#stepId = turn.stepId;
     if (turn.kv) this.#kvFeed.take(turn.kv);
     const isConfirmed = (turn.freezeRevision ?? 0) > this.#freezeRevision;
@@ -375,7 +377,7 @@ export class EngineDesk {
       reason,
       stepId: this.#stepId,
       load,
-      counters: stats ? countersOf(stats) : {},
+      counters: stats ? countersOf(stats, this.#collective) : {},
       frameSeqs: this.#sessions.frameSeqs(),
       ...this.#pause.beatField,
       pauseRevision: this.#freezeRevision,

@@ -1,5 +1,6 @@
 /** An engine's statistics in the words of its beats. */
 import type { EngineLoad } from '../core/engine-load.ts';
+import type { CollectiveCounters } from '../engine/collective/collective.ts';
 import type { EngineStats } from '../engine/request.ts';
 import type { Credit } from '../transport/messages.ts';
 
@@ -51,8 +52,9 @@ export function creditOf(load: EngineLoad, accepted: Accepted): Credit {
   };
 }
 
-/** By metric name without prefix. */
-export const countersOf = (stats: EngineStats): Record<string, number> => ({
+/** By metric name without prefix. @param collective of ranks that share the model. */
+export const countersOf = (stats: EngineStats, collective?: CollectiveCounters): Record<string, number> => ({
+  ...(collective && { collective_seconds_total: collective.seconds, collective_bytes_total: collective.numBytes }),
   prefix_cache_queries_total: stats.prefixCacheQueryTokens,
   prefix_cache_hits_total: stats.prefixCacheHitTokens,
   preemptions_total: stats.numPreemptions,

@@ -87,6 +87,8 @@ const ENGINE_COUNTERS: Readonly<Record<string, string>> = {
   prefix_cache_hits_total: 'Prompt tokens found in the prefix cache',
   preemptions_total: 'Sequences that gave up their KV cache to others and are computed again',
   engine_steps_total: 'Engine steps',
+  collective_seconds_total: 'Seconds that rank 0 of a tensor-parallel engine spent in exchanges, waiting for other ranks included',
+  collective_bytes_total: 'Bytes that rank 0 got from other ranks',
 };
 
 const freeShare = (load: EngineLoad): number => 1 - load.numUsedBlocks / Math.max(1, load.numBlocks);

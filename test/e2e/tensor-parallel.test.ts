@@ -18,6 +18,14 @@ test('two ranks write what one rank writes, and go on with it when their process
   const unfaulted = await Promise.all(bodies.map((body) => streamChat(two.url, body)));
   t.diagnostic(`${bodies.length} texts by two ranks: ${numNearTies(expected, unfaulted, bodies)} differ from a near tie on`);
 
+  let seconds = 0;
+  while (seconds === 0) {
+    await two.tick('waiting for the beat with the counters');
+    seconds = await two.metric('troupe:collective_seconds_total');
+  }
+  assert.ok((await two.metric('troupe:collective_bytes_total')) > 0);
+  t.diagnostic(`${seconds.toFixed(2)} s in exchanges`);
+
   const firstEngine = two.pidOf('engine');
   let numChunks = 0;
   const killAfter = 20 * bodies.length;
