@@ -4,7 +4,7 @@
  *
  *   1. Decode: each running sequence that misses one token gets it, even where that alone exceeds the budget.
  *   2. Prefill: running sequences that miss more share what is left of the budget (at least 1 token, so that prefill never starves).
- *   3. Admission: waiting sequences get rows, in order; the first that does not fit stops the rest.
+ *   3. Admission: waiting sequences get rows, in order, requests with fewer rows first; the first that does not fit stops the rest.
  *   4. Compaction of the rows.
  *
  * Both lists are sorted by compareSequences. Blocks are claimed as a row grows. When none are left, a sequence preempts the last running
@@ -15,6 +15,9 @@
 import { assert } from '../core/errors.ts';
 import type { KvCache } from './kv/kv-cache.ts';
 import { compareSequences, insertInOrder, type Sequence } from './sequence.ts';
+
+/** A sequence keeps its row for so many tokens at least: giving it up costs a prefill later. */
+const MIN_TURN_TOKENS = 32;
 
 export interface SchedulerOptions {
   readonly kv: KvCache;
@@ -56,6 +59,7 @@ export class Scheduler {
     this.#scheduled = [];
     this.#numPrefillTokens = 0;
     this.#numPromptRows = 0;
+    this.#shareRows();
     const numPreemptionsBefore = this.numPreemptions;
     this.#scheduleDecodes();
     this.#prefillBudget = Math.max(this.#maxNumBatchedTokens - this.#scheduled.length, 1);
@@ -103,10 +107,11 @@ export class Scheduler {
   }
 
   #admitWaiting(): void {
-    for (let i = 0; i < this.waiting.length && this.#hasPrefillBudget && this.#kv.numFreeRows > 0; ) {
+    for (let next = 0; next < this.waiting.length && this.#hasPrefillBudget && this.#kv.numFreeRows > 0; ) {
+      const i = this.#fairest(next);
       const sequence = this.waiting[i]!;
-      if (sequence.flow !== 'running' || (this.#kv.sharesPrefixes && sequence.waitsForLeader)) {
-        i++;
+      if (!this.#mayStart(sequence)) {
+        next++;
         continue;
       }
       const numTokens = this.#chunkOf(sequence, sequence.numTokens - this.#kv.matchedTokens(sequence));
@@ -125,7 +130,54 @@ export class Scheduler {
     this.#kv.admit(sequence);
     sequence.numCachedAtStart ??= sequence.numComputed;
     sequence.state = 'running';
+    sequence.numTokensAtAdmission = sequence.numTokens;
     insertInOrder(this.running, sequence);
+  }
+
+  /**
+   * When all rows are taken and a request waits that has fewer than another, by two or more: the other gives up its last row, once that has
+   * made some tokens. A request with hundreds of endless choices keeps nobody waiting.
+   */
+  #shareRows(): void {
+    if (this.#kv.numFreeRows > 0 || this.waiting.length === 0) return;
+    const first = this.waiting[this.#fairest(this.waiting.findIndex((sequence) => this.#mayStart(sequence)))];
+    if (!first) return;
+    const enough = this.#rowsOf(first) + 2;
+    const victim = this.running.findLast(
+      (sequence) =>
+        !isBefore(sequence, first) &&
+        sequence.numTokens - sequence.numTokensAtAdmission >= MIN_TURN_TOKENS &&
+        this.#rowsOf(sequence) >= enough,
+    );
+    if (!victim) return;
+    this.park(victim);
+    this.numPreemptions++;
+  }
+
+  /** From `from` on, the first of those that stand equal with it whose request has the fewest rows. */
+  #fairest(from: number): number {
+    const head = this.waiting[from];
+    if (!head || !this.#mayStart(head)) return from;
+    let best = from;
+    let numRows = this.#rowsOf(head);
+    for (let i = from + 1; i < this.waiting.length && numRows > 0; i++) {
+      const sequence = this.waiting[i]!;
+      if (isBefore(head, sequence)) break;
+      if (!this.#mayStart(sequence) || this.#rowsOf(sequence) >= numRows) continue;
+      best = i;
+      numRows = this.#rowsOf(sequence);
+    }
+    return best;
+  }
+
+  #mayStart(sequence: Sequence): boolean {
+    return sequence.flow === 'running' && !(this.#kv.sharesPrefixes && sequence.waitsForLeader);
+  }
+
+  #rowsOf({ request }: Sequence): number {
+    let numRows = 0;
+    for (const sequence of this.running) if (sequence.request === request) numRows++;
+    return numRows;
   }
 
   /** Room for all its tokens, beside what running prefills still need and one spare block for each running sequence to grow into. */
@@ -187,6 +239,11 @@ export class Scheduler {
     this.#scheduled.push(sequence);
   }
 }
+
+/** Whether `a` goes before `b` whatever rows their requests have: continuations, then smaller priority. */
+const isBefore = (a: Sequence, b: Sequence): boolean =>
+  Number(b.numContinued > 0) - Number(a.numContinued > 0) < 0 ||
+  (a.numContinued > 0 === b.numContinued > 0 && a.request.priority < b.request.priority);
 
 function remove(sequences: Sequence[], sequence: Sequence): void {
   const index = sequences.indexOf(sequence);

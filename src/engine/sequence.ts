@@ -40,6 +40,8 @@ export class Sequence {
   state: SequenceState = 'waiting';
   flow: SequenceFlow = 'running';
   numComputed = 0;
+  /** Known tokens when it got its row. */
+  numTokensAtAdmission = 0;
   /** Tokens to compute in the step that is being put together or run; 0 outside it. */
   numScheduled = 0;
   /** The first part of the known tokens came from the prefix cache when the sequence was first admitted; null before. */
