@@ -1,7 +1,9 @@
 /** How the processes of a server find each other: through a folder on this machine, or through NATS servers. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { ChildLink } from './actors/child-main.ts';
 import type { Log } from './actors/log.ts';
+import type { ChildAssignment } from './child-assignment.ts';
 import type { Config } from './config.ts';
 import { StartupError } from './core/errors.ts';
 import { systemClock } from './system-clock.ts';
@@ -73,9 +75,20 @@ export interface TransportPlace {
   readonly nats: NatsLink | null;
 }
 
-/** @throws StartupError */
-export function openTransport({ directory, nats }: TransportPlace, peerId: string, log: Log): Promise<Transport> {
-  return nats === null ? LocalTransport.open({ directory, peerId, clock: systemClock }) : openNats(nats, peerId, log);
+/** Of a child process, which cannot do its work without it. @throws StartupError */
+export async function openTransport(assignment: ChildAssignment, peerId: string, log: Log, link: ChildLink): Promise<Transport> {
+  const { directory, nats, role, version, plan } = assignment;
+  if (nats === null) return LocalTransport.open({ directory, peerId, clock: systemClock });
+  const transport = await openNats(nats, peerId, log);
+  transport.onFailed(({ message }) => link.report({ type: 'failed', exitCode: 1, message }));
+  transport.announceService({
+    name: `troupe-${role}`,
+    version,
+    description: `troupe ${role} of the cluster ${nats.cluster}`,
+    startedAt: new Date(systemClock.now()).toISOString(),
+    metadata: { role, model: plan.modelNames[0]!, peer: peerId },
+  });
+  return transport;
 }
 
 /** The client is loaded only where there is a broker. @throws StartupError */

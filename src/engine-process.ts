@@ -12,11 +12,12 @@ import { spawnRanks } from './spawn-ranks.ts';
 import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
 
-export async function runEngine({ plan, id, directory, nats, logFormat, launchedAtMs }: ChildAssignment, link: ChildLink): Promise<void> {
+export async function runEngine(assignment: ChildAssignment, link: ChildLink): Promise<void> {
+  const { plan, id, logFormat, launchedAtMs } = assignment;
   const { config } = plan;
   const epoch: Epoch = [launchedAtMs, process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
-  const transport = await openTransport({ directory, nats }, `${id}.${epoch.join('-')}`, log);
+  const transport = await openTransport(assignment, `${id}.${epoch.join('-')}`, log, link);
   const rankWake = newRankWake();
   const group = startEngineGroup({
     engineId: id,

@@ -9,12 +9,13 @@ import { systemClock } from './system-clock.ts';
 import { createLogger } from './telemetry/logger.ts';
 import { tensorNodesOf } from './tensor-nodes.ts';
 
-export async function runFollower({ plan, id, directory, nats, logFormat }: ChildAssignment, link: ChildLink): Promise<void> {
+export async function runFollower(assignment: ChildAssignment, link: ChildLink): Promise<void> {
+  const { plan, id, logFormat } = assignment;
   const { config, modelDir } = plan;
   const nodes = tensorNodesOf(config);
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
   const peerId = `${id}.${systemClock.now()}-${process.pid}`;
-  const transport = await openTransport({ directory, nats }, peerId, log);
+  const transport = await openTransport(assignment, peerId, log, link);
   let numCalls = 0;
   const node = startFollowingNode({
     rendezvous: rendezvousOf(config, nodes, modelDir),

@@ -33,10 +33,8 @@ function earlyStopOf({ enableEarlyStop, earlyStopConfig }: Config): EarlyStopOpt
   return enableEarlyStop || isEnabled ? { windowSize, threshold } : undefined;
 }
 
-export async function runFrontend(
-  { plan, name, id, directory, nats, port, version, logFormat, apiKeyDigests, startedAtSeconds, launchedAtMs }: ChildAssignment,
-  link: ChildLink,
-): Promise<void> {
+export async function runFrontend(assignment: ChildAssignment, link: ChildLink): Promise<void> {
+  const { plan, name, id, port, version, logFormat, apiKeyDigests, startedAtSeconds, launchedAtMs } = assignment;
   const { config } = plan;
   const epoch: Epoch = [launchedAtMs, process.pid];
   const log = createLogger({ format: logFormat, level: config.logLevel, role: id });
@@ -61,7 +59,7 @@ export async function runFrontend(
     defaults,
     eosTokenIds,
   };
-  const transport = await openTransport({ directory, nats }, `${id}.${epoch.join('-')}`, log);
+  const transport = await openTransport(assignment, `${id}.${epoch.join('-')}`, log, link);
   const open = new OpenGenerations();
   const frontend = createFrontend({
     open,

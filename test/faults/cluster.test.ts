@@ -10,6 +10,8 @@ for (const afterChunks of instants()) {
   test(`T-2 over NATS, two engines, 64 streams: kill -9 on one after ${afterChunks} tokens a stream changes no token`, async (t) => {
     const { frontend, engines } = await cluster(t, 2);
     const expected = await runAll(frontend);
+    const billed = () => Promise.all(['prompt', 'generation'].map((kind) => frontend.metric(`troupe:request_${kind}_tokens_sum`)));
+    const before = await billed();
     let killed = 0;
     const faulted = await runAll(frontend, afterChunks, () => {
       killed = engines[0]!.killProcess('engine');
@@ -17,6 +19,15 @@ for (const afterChunks of instants()) {
     assert.ok(killed > 0 && engines[0]!.pidOf('engine') !== killed, 'the process is gone');
     const numTies = numNearTies(expected.streams, faulted.streams, bodies);
     t.diagnostic(`${numTies} of ${bodies.length} differ from a near tie on; longest gap ${faulted.longestMs.toFixed(0)} ms`);
+    const delivered = [
+      faulted.streams.reduce((sum, { promptTokenIds }) => sum + promptTokenIds.length, 0),
+      faulted.streams.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
+    ];
+    assert.deepEqual(
+      (await billed()).map((sum, i) => sum - before[i]!),
+      delivered,
+      'T-30: the counters know each token once',
+    );
     assert.ok(faulted.longestMs <= 2000, `a stream stood still for ${faulted.longestMs.toFixed(0)} ms`);
     await untilServing(frontend, 2);
     await untilIdle(frontend);

@@ -5,6 +5,8 @@ export interface StreamedChat {
   readonly promptTokenIds: readonly number[];
   readonly logprobs: readonly (StreamedLogprob & { readonly top_logprobs: readonly StreamedLogprob[] })[];
   readonly finishReason: string | null;
+  /** Where the body asked for it (`stream_options`). */
+  readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number } | null;
   readonly error: { readonly message: string; readonly code: string } | null;
 }
 
@@ -28,10 +30,12 @@ export async function streamChat(url: string, body: Record<string, unknown>, onC
   const logprobs: StreamedChat['logprobs'][number][] = [];
   let finishReason: string | null = null;
   let error: StreamedChat['error'] = null;
+  let usage: StreamedChat['usage'] = null;
   for await (const data of events(reply)) {
     if (data === '[DONE]') break;
     const chunk = JSON.parse(data);
     if (chunk.error) error = chunk.error;
+    usage = chunk.usage ?? usage;
     const choice = chunk.choices?.[0];
     if (!choice) continue;
     promptTokenIds = choice.delta.prompt_token_ids ?? promptTokenIds;
@@ -41,7 +45,7 @@ export async function streamChat(url: string, body: Record<string, unknown>, onC
     finishReason = choice.finish_reason ?? finishReason;
     onChunk();
   }
-  return { text, tokenIds, promptTokenIds, logprobs, finishReason, error };
+  return { text, tokenIds, promptTokenIds, logprobs, finishReason, usage, error };
 }
 
 async function* events(reply: Response): AsyncGenerator<string> {

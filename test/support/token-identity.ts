@@ -19,7 +19,14 @@ const words = ['fox', 'owl', 'boat', 'lantern', 'garden', 'river', 'moon', 'kite
 export function comparableBodies(numOfEach: number, maxTokens = 120): Record<string, unknown>[] {
   const prompt = (i: number): Record<string, unknown> => {
     const content = `Tell me a story about a ${words[i % words.length]} and the number ${i}.`;
-    return { messages: [{ role: 'user', content }], max_tokens: maxTokens, ignore_eos: true, logprobs: true, top_logprobs: TOP };
+    return {
+      messages: [{ role: 'user', content }],
+      max_tokens: maxTokens,
+      ignore_eos: true,
+      logprobs: true,
+      top_logprobs: TOP,
+      stream_options: { include_usage: true },
+    };
   };
   const each = Array.from({ length: numOfEach }, (_, i) => i);
   return [
@@ -38,6 +45,9 @@ export function numNearTies(
   for (const [index, stream] of actual.entries()) {
     assert.equal(stream.error, null);
     assert.equal(stream.finishReason, 'length');
+    // Billed is what was delivered, however often it was computed (T-30).
+    assert.equal(stream.usage?.completion_tokens, stream.tokenIds.length);
+    assert.equal(stream.usage?.prompt_tokens, stream.promptTokenIds.length);
     count += compare(expected[index]!, stream, bodies[index]!, index);
   }
   return count;
