@@ -26,7 +26,7 @@ const DEBIAN = [
   { name: 'curl', proof: ['/usr/bin/curl'], use: "FastDeploy's curl examples" },
 ];
 /** Suites that start servers or take minutes run after everything else. */
-const SLOW = ['test/oracles/', 'test/e2e/', 'test/conformance/', 'test/faults/'];
+const SLOW = ['test/simulation/', 'test/oracles/', 'test/e2e/', 'test/conformance/', 'test/faults/'];
 
 checkNode();
 installPackages({ dev: true });
