@@ -47,7 +47,7 @@ interface OpenRanks {
   close(): Promise<void>;
 }
 
-runBench(async (argv) => {
+await runBench(async (argv) => {
   const { flags } = readFlags(COMMAND, argv[0] === 'tp' ? argv.slice(1) : argv);
   const modelDir =
     flags.shape === null ? fileURLToPath(new URL('../models/troupe-mini', import.meta.url)) : ensureCheckpoint(shapeNamed(flags.shape));
