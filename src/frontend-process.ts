@@ -79,6 +79,7 @@ export async function runFrontend(assignment: ChildAssignment, link: ChildLink):
     },
     text,
     newSeed: () => randomBytes(8).readBigUInt64LE() >> 1n,
+    random: Math.random,
     engineWaitMs: config.engineWaitSeconds * 1000,
     maxNumWaiting: config.schedulerMaxSize,
     requestTimeoutMs: config.requestTimeout === 0 ? undefined : config.requestTimeout * 1000,
