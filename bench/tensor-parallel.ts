@@ -35,6 +35,7 @@ const FLAGS = {
 };
 const COMMAND: Command<typeof FLAGS> = { usage: 'npm run bench:distributed -- tp', question: 'What do ranks cost?', flags: FLAGS };
 const SIZE = 2;
+const deadlineMs = 30_000;
 
 interface Measure {
   readonly tokensPerSecond: number;
@@ -101,10 +102,9 @@ await runBench(async (argv) => {
   process.exit(0);
 });
 
-const deadlineMs = 30_000;
-
-const sharedMemoryRanks = (spec: RankSpec): RankPort =>
-  spawnRankGroup({ spec, size: SIZE, memory: collectiveMemoryFor(spec.runner.modelDir, SIZE), deadlineMs });
+function sharedMemoryRanks(spec: RankSpec): RankPort {
+  return spawnRankGroup({ spec, size: SIZE, memory: collectiveMemoryFor(spec.runner.modelDir, SIZE), deadlineMs });
+}
 
 async function tcpRanks(spec: RankSpec): Promise<OpenRanks> {
   let take: (link: FrameLink) => void = () => {};
