@@ -73,6 +73,8 @@ export const toEngineMessages: readonly ToEngine[] = [
   { type: 'abort', ...sender, slot: 7, attempt: 2, choice: null },
   { type: 'abort', ...sender, slot: 7, attempt: 2, choice: 1 },
   { type: 'replay', ...sender, fromFrameSeq: 12 },
+  { type: 'hold', ...sender, slot: 7, attempt: 2, isHeld: true },
+  { type: 'kvDump' },
   frontendBeat(),
   { type: 'drain' },
 ];
