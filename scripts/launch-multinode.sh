@@ -31,6 +31,8 @@ done
 [ -n "$nodes" ] || fail 'give the nodes with --nodes a,b,c'
 IFS=, read -ra names <<< "$nodes"
 first=${names[0]}
+host=0.0.0.0
+[ "$is_local" = 1 ] && host=127.0.0.1
 
 # A command on a node, in a session of its own: Ctrl-C is for this script, which then ends the nodes one after the other.
 on() {
@@ -71,17 +73,19 @@ trap 'stop; exit 0' INT TERM
 trap 'stop' EXIT
 
 if [ -z "$nats" ]; then
-  host=$first
-  [ "$is_local" = 1 ] && host=127.0.0.1
-  nats=nats://$host:4222
-  start "$first" nats 'nats-server -a 0.0.0.0 -p 4222'
+  broker=${first#*@}
+  [ "$is_local" = 1 ] && broker=127.0.0.1
+  nats=nats://$broker:4222
+  start "$first" nats "nats-server -a $host -p 4222"
 fi
 flags=''
 for flag in "$@"; do flags+=" $(printf '%q' "$flag")"; done
+called() { echo "${1//[^A-Za-z0-9_-]/-}"; } # a host name may have dots, a node's has none
 for name in "${names[@]}"; do
-  start "$name" "engine@$name" "node scripts/troupe.mjs engine --nats $nats --node-name $name --log-format json$flags"
+  start "$name" "engine@$name" "node scripts/troupe.mjs engine --nats $nats --node-name $(called "$name") --log-format json$flags"
 done
-start "$first" "frontend@$first" "node scripts/troupe.mjs frontend --nats $nats --node-name $first-edge --port $port --log-format json$flags"
+start "$first" "frontend@$first" \
+  "node scripts/troupe.mjs frontend --nats $nats --node-name $(called "$first")-edge --host $host --port $port --log-format json$flags"
 
 # Ends with the first of them that ends by itself.
 wait -n "${pids[@]}" || true

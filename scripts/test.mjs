@@ -17,6 +17,8 @@ const DEBIAN = [
     use: 'the Vulkan loader, for the WebGPU test',
   },
   { name: 'iproute2', proof: ['/usr/sbin/ip', '/sbin/ip'], use: 'nodes with a network of their own, for the fault tests' },
+  { name: 'openssh-server', proof: ['/usr/sbin/sshd'], use: 'nodes that are reached over ssh, for the launcher' },
+  { name: 'openssh-client', proof: ['/usr/bin/ssh'], use: 'the same' },
   { name: 'prometheus', proof: ['/usr/bin/prometheus'], use: 'a scrape of the metrics, as operators have it' },
   {
     name: 'nats-server',
