@@ -1,7 +1,8 @@
 /** The engine group's process: its main thread does messages only, its rank thread computes. */
 import type { ChildLink } from './actors/child-main.ts';
-import { startEngineGroup } from './actors/engine-group.ts';
+import { SupersededError, startEngineGroup } from './actors/engine-group.ts';
 import { GrammarHost } from './actors/grammar-host.ts';
+import { SUPERSEDED } from './actors/process-messages.ts';
 import { newRankWake, type RankSpec } from './actors/thread-rank.ts';
 import type { ChildAssignment } from './child-assignment.ts';
 import { openTransport } from './cluster-link.ts';
@@ -73,5 +74,6 @@ export async function runEngine(assignment: ChildAssignment, link: ChildLink): P
   );
   const { error } = await group.ended;
   if (error === null) return;
-  link.report({ type: 'failed', exitCode: error instanceof StartupError ? 2 : 1, message: error.message });
+  const exitCode = error instanceof SupersededError ? SUPERSEDED : error instanceof StartupError ? 2 : 1;
+  link.report({ type: 'failed', exitCode, message: error.message });
 }

@@ -79,7 +79,7 @@ interface GroupInput {
 
 interface GroupContext extends GroupInput {
   readonly facts: RankFacts | null;
-  readonly failure: { readonly message: string; readonly isStartupError: boolean } | null;
+  readonly failure: { readonly message: string; readonly isStartupError: boolean; readonly isSuperseded?: boolean } | null;
 }
 
 type GroupEvent =
@@ -98,7 +98,7 @@ const groupMachine = setup({
       event.type === 'rank.failed' ? { failure: { message: event.message, isStartupError: event.isStartupError } } : context,
     ),
     noteSuperseded: assign(({ context, event }) =>
-      event.type === 'superseded' ? { failure: { message: event.message, isStartupError: true } } : context,
+      event.type === 'superseded' ? { failure: { message: event.message, isStartupError: true, isSuperseded: true } } : context,
     ),
     tellProgress: ({ context, event }) => {
       if (event.type === 'rank.loading') context.onLoading(event.stage, event.fraction);
@@ -286,8 +286,13 @@ function standingOf(state: GroupState, context: GroupContext): DeskStanding {
 const supersededBy = (engineId: string, [incarnation, nonce]: Epoch, peerId: string): string =>
   `Engine ${engineId} was started again (epoch ${incarnation}-${nonce}, ${peerId}): this older start ends. Each engine needs an id of its own.`;
 
-const toError = (failure: { readonly message: string; readonly isStartupError: boolean }): Error =>
-  failure.isStartupError ? new StartupError(failure.message) : new Error(failure.message);
+/** The engine's name was taken by a later start of it elsewhere. */
+export class SupersededError extends StartupError {}
+
+function toError({ message, isStartupError, isSuperseded = false }: NonNullable<GroupContext['failure']>): Error {
+  if (isSuperseded) return new SupersededError(message);
+  return isStartupError ? new StartupError(message) : new Error(message);
+}
 
 interface Deferred<T> {
   readonly promise: Promise<T>;

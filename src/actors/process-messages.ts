@@ -21,6 +21,9 @@ export type ToChild =
   /** A process died more often than its budget allows: tell whoever asks, the end is near. */
   | { readonly type: 'serverFailed'; readonly reason: string };
 
+/** Exit code of a child whose name was taken by a later start elsewhere: to start it again would only take the name back. */
+export const SUPERSEDED = 3;
+
 export type FromChild =
   /** Progress of a start, 0 … 1 within its stage. */
   | { readonly type: 'loading'; readonly stage: string; readonly fraction: number }
@@ -30,6 +33,6 @@ export type FromChild =
   | { readonly type: 'drained' }
   /**
    * It cannot go on and ends. `exitCode` 2 before it was ever ready: a restart would not help (a bad model, a busy port), so the whole
-   * server ends with this message and code.
+   * server ends with this message and code. SUPERSEDED ends it at any time, with code 2.
    */
   | { readonly type: 'failed'; readonly exitCode: number; readonly message: string };

@@ -1,7 +1,7 @@
 /** What a supervisor knows about its children, and what follows from it: plain data and pure functions. The machine carries it out. */
 import type { RandomSource } from '../core/clock.ts';
 import type { ExitFacts } from './child-process.ts';
-import type { ChildStatus } from './process-messages.ts';
+import { type ChildStatus, SUPERSEDED } from './process-messages.ts';
 import {
   affectedBy,
   DEFAULT_RESTART_POLICY,
@@ -116,8 +116,8 @@ export function afterExit(
   const plan = noteExit(before, name);
   const record = plan.records.get(name);
   if (!record || report.isExpected || isLeaving(plan, name)) return { ...releaseRestarts(plan), verdict: { type: 'none' } };
-  if (!record.wasEverReady && failure?.exitCode === 2)
-    return { plan, orders: [], verdict: { type: 'unstartable', name, exitCode: 2, message: failure.message } };
+  const isHopeless = failure?.exitCode === SUPERSEDED || (!record.wasEverReady && failure?.exitCode === 2);
+  if (isHopeless) return { plan, orders: [], verdict: { type: 'unstartable', name, exitCode: 2, message: failure.message } };
   const decision = decideRestart(record.history, record.policy, now, random);
   if (decision.type === 'spent')
     return { plan, orders: [], verdict: { type: 'spent', name, reason: describeSpent(record, report.exit, failure) } };

@@ -25,7 +25,9 @@ async function started(fingerprints: readonly string[]) {
 
 async function textsOfAQuietRun() {
   const { clock, frontend } = await started(['a']);
-  return (await clock.untilSettled(Promise.all(requests.map((request) => generate(frontend, request))), 60_000)).map(({ choices }) => choices);
+  return (await clock.untilSettled(Promise.all(requests.map((request) => generate(frontend, request))), 60_000)).map(
+    ({ choices }) => choices,
+  );
 }
 
 test('after --drain-migrate-after what runs goes on in an equal engine, with the same tokens, and the drained one is done', async () => {
@@ -41,7 +43,10 @@ test('after --drain-migrate-after what runs goes on in an equal engine, with the
   await clock.untilSettled(drained, 1000);
   assert.equal(engines[0]!.group.state, 'drained');
   assert.ok(frontend.numLive > 0, 'the requests go on');
-  assert.deepEqual((await clock.untilSettled(results, 60_000)).map(({ choices }) => choices), expected);
+  assert.deepEqual(
+    (await clock.untilSettled(results, 60_000)).map(({ choices }) => choices),
+    expected,
+  );
   assert.ok(observations.some(({ numAttempts }) => numAttempts === 2));
   assert.equal(observations.length, requests.length, 'one outcome each');
 });

@@ -68,3 +68,14 @@ test('when the last child has retired, the supervisor ends with exit code 0', as
   assert.equal(exitCode(), 0);
   assert.equal(clock.numTimers, 0);
 });
+
+test('a child whose name was taken elsewhere is not started again: the supervisor ends with its message and exit code 2', async () => {
+  const { clock, processes, exitCode } = await running();
+  processes.all[0]!.say({ type: 'failed', exitCode: 3, message: 'Engine engine-0 was started again elsewhere.' });
+  processes.all[0]!.exit(3);
+  await clock.advance(60_000);
+  assert.equal(processes.all.length, 2, 'nothing was started again');
+  processes.all[1]!.exit(0);
+  await clock.advance(0);
+  assert.equal(exitCode(), 2);
+});

@@ -34,7 +34,10 @@ test('--max-model-len above the model is refused with both numbers', () => refus
 test('ranks that the heads cannot be divided by are refused', () =>
   refuses(['--tensor-parallel-size', '3'], /--tensor-parallel-size 3 .* 4 attention heads/));
 test('ranks that would cut a quantised block are refused', () =>
-  refuses(['--tensor-parallel-size', '4', '--quantization', 'wint4'], /wint4 blocks of its attention output span 128 inputs, and a rank has 64/));
+  refuses(
+    ['--tensor-parallel-size', '4', '--quantization', 'wint4'],
+    /wint4 blocks of its attention output span 128 inputs, and a rank has 64/,
+  ));
 test('a KV cache that cannot hold one sequence names the flag', () =>
   refuses(['--kv-cache-memory-bytes', '1MiB', '--max-model-len', '2048'], /--kv-cache-memory-bytes.*--max-model-len/));
 test('a KV cache above the memory of the machine says the numbers', () =>
