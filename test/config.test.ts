@@ -91,7 +91,7 @@ test("FastDeploy's scheduler and fallback flags are accepted with their values",
 });
 
 test('flags that would change the answers and cannot yet are refused by name, without telling their value', () => {
-  const valued = ['ips', 'speculative-config', 'logits-processors', 'tokenizer', 'revision'];
+  const valued = ['speculative-config', 'logits-processors', 'tokenizer', 'revision'];
   for (const flag of valued) {
     refuses([`--${flag}`, 's3cret'], new RegExp(`^(?!.*s3cret)--${flag} is not available in this version.*`));
     refuses([`--${flag}`], new RegExp(`--${flag} needs a value`));
