@@ -6,7 +6,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { EngineLoad } from '../core/engine-load.ts';
 import { compareEpochs, type Epoch } from '../core/ids.ts';
-import type { Credit, EngineBeat, EngineState, FrontendBeat } from '../transport/messages.ts';
+import type { Credit, EngineBeat, EngineState, FrontendBeat, TrialMark } from '../transport/messages.ts';
 import { BeatWatch } from './beat-watch.ts';
 
 export interface EngineRef {
@@ -27,6 +27,8 @@ export interface EngineEntry extends EngineRef {
   readonly blockSize: number | null;
   /** Of the last pause that has taken effect in it. */
   readonly pauseRevision: number;
+  /** Whom to blame should it die. */
+  readonly trial: TrialMark | null;
   /** Requests this frontend gave it since its last beat. */
   numSentSinceBeat: number;
   /** Their prompts' tokens. */
@@ -152,6 +154,7 @@ export class Directory {
       counters,
       blockSize: beat.blockSize ?? null,
       pauseRevision: beat.pauseRevision ?? 0,
+      trial: beat.trial ?? null,
       numSentSinceBeat: 0,
       numPromptTokensSentSinceBeat: 0,
       credit: beat.credit ?? null,

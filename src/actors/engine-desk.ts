@@ -29,8 +29,9 @@ import { HeldRequests, heldAt } from './held-requests.ts';
 import { KvFeed } from './kv-feed.ts';
 import type { Log } from './log.ts';
 import { isFrozen, PauseRegister } from './pause-register.ts';
-import { PendingAdds } from './pending-adds.ts';
+import { PendingAdds, respond } from './pending-adds.ts';
 import type { ToRank, Turn } from './rank-port.ts';
+import { Trials } from './trials.ts';
 
 export interface EngineDeskOptions {
   readonly engineId: string;
@@ -71,6 +72,7 @@ export class EngineDesk {
   readonly #pendingAdds: PendingAdds;
   readonly #kvFeed: KvFeed;
   readonly #held: HeldRequests;
+  readonly #trials = new Trials(() => this.beat());
   readonly #accepted = { requests: 0, prefillTokens: 0 };
   #standing: DeskStanding = { state: 'starting', fingerprint: '', reason: null, numBlocks: 0, blockSize: null };
   #stats: EngineStats | null = null;
@@ -139,6 +141,7 @@ export class EngineDesk {
     for (const error of turn.errors) this.#options.log.error({ engine: this.#options.engineId }, error);
     if (turn.answers.length > 0) this.#isThoughtBusy = true;
     for (const { tag, result } of turn.answers) this.#answerAdd(tag, result);
+    for (const { key } of turn.outputs) this.#trials.passed(key);
     for (const [session, entries] of this.#sessions.distribute(turn.outputs)) {
       const frame = encodeFrame([
         PROTOCOL_VERSION,
@@ -256,7 +259,10 @@ export class EngineDesk {
 
   #postAdd(tag: number, key: string, request: AddRequest, grammar?: unknown): void {
     const { promptIds, params, seed, choices, cacheSalt, priority } = request;
-    this.#options.postToRank({ type: 'add', tag, request: { key, promptIds, params, seed, choices, cacheSalt, priority, grammar } });
+    const { frontendId, frontendEpoch, slot, attempt, isSuspect = false } = request;
+    const mark = isSuspect ? { frontendId, frontendEpoch, slot, attempt } : null;
+    const forRank = { key, promptIds, params, seed, choices, cacheSalt, priority, grammar };
+    this.#trials.post(key, mark, () => this.#options.postToRank({ type: 'add', tag, request: forRank }));
   }
 
   async #giveWithGrammar(tag: number, key: string, request: AddRequest): Promise<void> {
@@ -282,7 +288,10 @@ export class EngineDesk {
   #answerAdd(tag: number, result: AddResult): void {
     const pending = this.#pendingAdds.take(tag);
     if (!pending) return;
-    if (result.type === 'nack') this.#sessions.end(pending.session, pending.key);
+    if (result.type === 'nack') {
+      this.#trials.passed(pending.key);
+      this.#sessions.end(pending.session, pending.key);
+    }
     if (result.type === 'ack') {
       this.#accepted.requests++;
       this.#accepted.prefillTokens += pending.numPromptTokens;
@@ -299,12 +308,15 @@ export class EngineDesk {
     if (!session.running.has(key)) return;
     this.#grammars.drop(key);
     this.#options.postToRank({ type: 'abort', key, choice: message.choice });
+    this.#trials.passed(key);
   }
 
   #hold(message: HoldRequest): void {
     const session = this.#sessions.find(message.frontendId, message.frontendEpoch);
     const request = session?.running.get(session.keyOf(message.slot, message.attempt));
-    if (request) this.#held.set(request, message.isHeld);
+    if (!request) return;
+    this.#held.set(request, message.isHeld);
+    if (message.isHeld) this.#trials.passed(request.key); // nothing of it comes for now
   }
 
   #replay(message: ReplayRequest): void {
@@ -356,6 +368,7 @@ export class EngineDesk {
     for (const key of session.running.keys()) {
       this.#grammars.drop(key);
       this.#options.postToRank({ type: 'abort', key, choice: null });
+      this.#trials.passed(key);
     }
     if (numRequests === 0) session.ring.clear();
     else this.#options.log.info({ frontend: session.frontendId, numRequests }, `frontend lost (${why}): its requests are aborted`);
@@ -382,14 +395,10 @@ export class EngineDesk {
       ...this.#pause.beatField,
       pauseRevision: this.#freezeRevision,
       ...(this.#isMigrating && { isMigrating: true }),
+      ...(this.#trials.current && { trial: this.#trials.current }),
       isBusy: (state === 'serving' || state === 'draining') && this.#options.isRankBusy(),
       credit: creditOf(load, this.#accepted),
       ...(blockSize !== null && { blockSize, kvSeq: this.#kvFeed.kvSeq }),
     };
   }
-}
-
-function respond(askers: readonly IncomingMessage[], answer: Ack | Nack): void {
-  const data = encode(answer);
-  for (const asker of askers) asker.respond(data);
 }

@@ -6,12 +6,14 @@
 import { createActor } from 'xstate';
 import { TroupeError } from '../core/errors.ts';
 import type { GenerateRequest, Generation, ModelCard, Readiness, TextGenerator } from '../core/generation.ts';
+import { compareEpochs } from '../core/ids.ts';
 import { OpenGenerations } from '../core/open-generations.ts';
 import type { AbortResult, EngineFacts, FrontendSnapshot, Operations, PauseMode, PauseState } from '../core/operations.ts';
 import type { Pooled, Pooler, PoolingRequest } from '../core/pooling.ts';
 import type { TextTools } from '../core/text-tools.ts';
 import { RequestTemplates } from '../text/chat-template.ts';
 import { decodeFrame, decodeToFrontend } from '../transport/codec.ts';
+import type { TrialMark } from '../transport/messages.ts';
 import { ENGINE_BEATS, frontendFrames } from '../transport/subjects.ts';
 import type { IncomingMessage, Subscription } from '../transport/transport.ts';
 import { Directory, type EngineEntry, engineKey, type LossCause } from './directory.ts';
@@ -317,8 +319,16 @@ class RunningFrontend implements Frontend {
     const hit = [...this.#live.values()].filter((live) => live.assignment?.engine.key === engine.key);
     this.#chooser.lost(engine, hit.length > 0 && cause !== 'drained');
     if (hit.length > 0) this.#options.log.warn({ engine: engine.id, numRequests: hit.length }, `${reason}; its requests go on elsewhere`);
-    for (const live of hit) live.lose(cause !== 'silent' && cause !== 'drained', reason); // it may be the network's fault
+    const isDeath = cause !== 'silent' && cause !== 'drained'; // otherwise it may be the network's fault
+    // Where one was on trial, the others are above suspicion.
+    const suspect = isDeath ? engine.trial : null;
+    for (const live of hit) live.lose(isDeath && (!suspect || this.#isOf(suspect, live)), reason);
     this.#operations.look();
+  }
+
+  #isOf({ frontendId, frontendEpoch, slot, attempt }: TrialMark, live: LiveRequest): boolean {
+    const { frontendId: own, epoch } = this.#options;
+    return frontendId === own && compareEpochs(frontendEpoch, epoch) === 0 && slot === live.slot && attempt === live.assignment?.attempt;
   }
 
   /** The last engine of its kind keeps what it has. */

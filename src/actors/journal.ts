@@ -2,6 +2,7 @@
  * What a frontend remembers of a request: enough for any engine with the same fingerprint to go on from the last accepted token.
  * The next token is a pure function of params, seed, prompt and output, so the continuation is the text that was interrupted.
  */
+import { createHash } from 'node:crypto';
 import { assert } from '../core/errors.ts';
 import type { FinishReason } from '../core/generation.ts';
 import type { Epoch } from '../core/ids.ts';
@@ -66,8 +67,13 @@ export class Journal {
     choice.finish = reason;
   }
 
+  /** Tells equal prompts apart from others in a log that must not hold any: the beginning of a SHA-256 over the ids. */
+  get promptHash(): string {
+    return createHash('sha256').update(Uint32Array.from(this.header.promptIds)).digest('hex').slice(0, 32);
+  }
+
   /** The message that gives the request, or what is left of it, to an engine. */
-  toAddRequest(frontendId: string, frontendEpoch: Epoch, attempt: number): AddRequest {
+  toAddRequest(frontendId: string, frontendEpoch: Epoch, attempt: number, isSuspect = false): AddRequest {
     const { requestId, slot, seed, promptIds, cacheSalt, priority, params } = this.header;
     const choices = this.choices.map((choice) => ({
       index: choice.index,
@@ -86,6 +92,7 @@ export class Journal {
       cacheSalt,
       priority,
       params: this.hasPromptLogprobs ? { ...params, promptLogprobs: null } : params,
+      ...(isSuspect && { isSuspect }),
       controls: [],
       choices,
     };

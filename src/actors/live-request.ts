@@ -93,6 +93,8 @@ export class LiveRequest {
   readonly #timeline: RequestTimeline;
   #outcome: Outcome | null = null;
   #isCancelled = false;
+  /** Its last engine died while it worked on this, and no token has come since. */
+  isSuspect = false;
   #isFirstOfAttempt = true;
   #cachedTokens: number | null = null;
   #numUnread = 0;
@@ -202,6 +204,7 @@ export class LiveRequest {
 
   /** Its engine no longer works on it. */
   lose(isDeath: boolean, reason: string): void {
+    this.isSuspect ||= isDeath;
     this.assignment = null;
     this.#send({ type: 'engine.lost', isDeath, reason });
   }
@@ -281,6 +284,7 @@ export class LiveRequest {
     for (let i = 0; i < result.numTokens; i++) choice.outputIds.push(ids[i]!);
     if (this.#isFirstOfAttempt) {
       this.#isFirstOfAttempt = false;
+      this.isSuspect = false;
       this.fingerprint ??= this.assignment?.engine.fingerprint ?? null;
       this.#options.ports.onFirstToken(this);
       this.#send({ type: 'first.token' });

@@ -1,4 +1,6 @@
 /** Requests that the rank has been given and has not answered yet. Whoever repeats the question waits for the same answer. */
+import { encode } from '../transport/codec.ts';
+import type { Ack, Nack } from '../transport/messages.ts';
 import type { IncomingMessage } from '../transport/transport.ts';
 import type { FrontendSession } from './frontend-sessions.ts';
 
@@ -59,4 +61,9 @@ export class PendingAdds {
   takeAll(): PendingAdd[] {
     return [...this.#byTag.keys()].map((tag) => this.take(tag)!);
   }
+}
+
+export function respond(askers: readonly IncomingMessage[], answer: Ack | Nack): void {
+  const data = encode(answer);
+  for (const asker of askers) asker.respond(data);
 }

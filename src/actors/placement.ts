@@ -111,7 +111,7 @@ export class Placement {
   async #ask(request: LiveRequest, engine: EngineRef, attempt: number, signal: AbortSignal): Promise<Ack | Nack | null> {
     const { transport, clock, frontendId, epoch } = this.#options;
     const subject = engineRequests(engine.id, engine.epoch);
-    const message = encode(request.journal.toAddRequest(frontendId, epoch, attempt));
+    const message = encode(request.journal.toAddRequest(frontendId, epoch, attempt, request.isSuspect));
     const startedAt = clock.monotonic();
     let giveUpMs = GIVE_UP_MS;
     while (!signal.aborted && clock.monotonic() - startedAt < giveUpMs) {

@@ -57,6 +57,7 @@ export const TO_ENGINE_SHAPES: Readonly<Record<ToEngine['type'], Shape>> = {
     cacheSalt: isString,
     priority: isNumber,
     params: isRecord,
+    isSuspect: optional(isBoolean),
     controls: Array.isArray,
     choices: arrayOf(record({ index: isNumber, outputIds: isTokenIds, finished: isBoolean })),
   },
@@ -101,6 +102,7 @@ export const TO_FRONTEND_SHAPES: Readonly<Record<ToFrontend['type'], Shape>> = {
     pause: optional(isPauseMark),
     pauseRevision: optional(isNumber),
     isMigrating: optional(isBoolean),
+    trial: optional(record({ frontendId: isString, frontendEpoch: isEpoch, slot: isNumber, attempt: isNumber })),
     isBusy: optional(isBoolean),
     credit: optional(
       record({

@@ -30,6 +30,8 @@ export interface AddRequest {
   readonly cacheSalt: string;
   readonly priority: number;
   readonly params: SamplingParams;
+  /** Its last engine died while it worked on this; absent = no. */
+  readonly isSuspect?: boolean;
   /** Journalled controls (thinking budget, grammar …): none yet. */
   readonly controls: readonly unknown[];
   /** Non-empty `outputIds` means *continue*: crash, preemption and migration are one path. */
@@ -182,6 +184,14 @@ export interface Credit {
   readonly lifetimeMs: number;
 }
 
+/** One attempt of one request. */
+export interface TrialMark {
+  readonly frontendId: string;
+  readonly frontendEpoch: Epoch;
+  readonly slot: number;
+  readonly attempt: number;
+}
+
 /** Engine group → all frontends, every beat and on every change of state. */
 export interface EngineBeat {
   readonly type: 'engineBeat';
@@ -203,6 +213,8 @@ export interface EngineBeat {
   readonly pause?: PauseMark;
   /** Of the last pause that has taken effect in its rank. */
   readonly pauseRevision?: number;
+  /** The only request in the rank whose last engine died of something: should this one die, too, that was the cause. Absent = none. */
+  readonly trial?: TrialMark;
   /** It has drained for so long that what runs is to go on elsewhere, where an equal engine serves. */
   readonly isMigrating?: boolean;
   /** Its rank computes, or has messages that it has not taken: then `stepId` has to move. Absent = nothing follows from it. */

@@ -14,6 +14,7 @@ const engine = (incarnation: number, counters: Record<string, number>, numRunnin
   fingerprint: '',
   reason: null,
   pauseRevision: 0,
+  trial: null,
   blockSize: null,
   numPromptTokensSentSinceBeat: 0,
   credit: null,
