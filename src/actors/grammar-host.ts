@@ -33,7 +33,7 @@ const MAX_START_FAILURES = 3;
 /** What compiles in the given time there compiles in it everywhere, in proportion: each state of a grammar looks at every token. */
 const REFERENCE_VOCABULARY = 16_384;
 /** So many times slower than alone a cell may be on a busy machine before it counts as stuck. */
-const MAX_SLOWDOWN = 2.5;
+const MAX_SLOWDOWN = 3.4;
 /** What compiled before is only slowed down by the moment. */
 const PATIENCE_WITH_CONTINUED = 10;
 const MAX_OUTPUT_TOKENS = 2 ** 20;
