@@ -93,7 +93,9 @@ export class LiveRequest {
   readonly #timeline: RequestTimeline;
   #outcome: Outcome | null = null;
   #isCancelled = false;
-  /** Its last engine died while it worked on this, and no token has come since. */
+  /** Engines that died while they worked on this. */
+  #numDeaths = 0;
+  /** There were two of them, and no token has come since. */
   isSuspect = false;
   #isFirstOfAttempt = true;
   #cachedTokens: number | null = null;
@@ -204,7 +206,8 @@ export class LiveRequest {
 
   /** Its engine no longer works on it. */
   lose(isDeath: boolean, reason: string): void {
-    this.isSuspect ||= isDeath;
+    if (isDeath) this.#numDeaths++;
+    this.isSuspect = this.#numDeaths >= 2;
     this.assignment = null;
     this.#send({ type: 'engine.lost', isDeath, reason });
   }

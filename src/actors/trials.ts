@@ -1,7 +1,7 @@
 /**
- * Requests whose last engine died while it worked on them. One of them may have been the cause, so they come to the rank one at a time: the
- * next when the one before has made a token. Who is on trial is told to all frontends before the rank hears of it; when this engine dies as
- * well, its death counts against that one alone (actors/request.ts gives a request up after its third).
+ * Requests that have seen two engines die. One of them may have been the cause, so they come to the rank one at a time: the next when the
+ * one before has made a token. Who is on trial is told to all frontends before the rank hears of it; when this engine dies as well, its
+ * death counts against that one alone (actors/request.ts gives a request up after its third).
  */
 import type { TrialMark } from '../transport/messages.ts';
 

@@ -30,7 +30,7 @@ export interface AddRequest {
   readonly cacheSalt: string;
   readonly priority: number;
   readonly params: SamplingParams;
-  /** Its last engine died while it worked on this; absent = no. */
+  /** Engines died while they worked on it, and it may have been the cause; absent = no. */
   readonly isSuspect?: boolean;
   /** Journalled controls (thinking budget, grammar …): none yet. */
   readonly controls: readonly unknown[];
@@ -213,7 +213,7 @@ export interface EngineBeat {
   readonly pause?: PauseMark;
   /** Of the last pause that has taken effect in its rank. */
   readonly pauseRevision?: number;
-  /** The only request in the rank whose last engine died of something: should this one die, too, that was the cause. Absent = none. */
+  /** The only suspect in the rank: should this engine die, too, that was the cause. Absent = none. */
   readonly trial?: TrialMark;
   /** It has drained for so long that what runs is to go on elsewhere, where an equal engine serves. */
   readonly isMigrating?: boolean;
