@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -55,8 +54,8 @@ let hasTurn = false;
 
 /** Several starts at once in one clone: one installs or compiles, the others wait for it and then look again. */
 function inTurn(work) {
-  const name = createHash('sha256').update(root).digest('hex').slice(0, 16);
-  const turn = join(tmpdir(), `troupe-install-${process.getuid?.() ?? 0}-${name}`);
+  // In the clone itself: processes need not agree on a folder for temporary files.
+  const turn = join(root, 'dist-turn');
   while (!taken(turn)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   process.once('exit', () => rmSync(turn, { recursive: true, force: true }));
   hasTurn = true;
