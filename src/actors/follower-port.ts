@@ -1,7 +1,8 @@
 /** Between rank 0 and the thread of another rank, and that thread's main thread: plain data that survives a structured clone. */
 import type { MessagePort } from 'node:worker_threads';
+import type { Clock } from '../core/clock.ts';
 import type { Epoch } from '../core/ids.ts';
-import type { CollectiveMemory } from '../engine/collective/shared-memory.ts';
+import { type CollectiveMemory, SharedMemoryCollective, type WrittenPiece } from '../engine/collective/shared-memory.ts';
 import type { RunnerSpec } from '../engine/runner/create-runner.ts';
 import type { StepReceiver } from '../engine/runner/group-runner.ts';
 import type { StepInput } from '../engine/step.ts';
@@ -34,6 +35,12 @@ export interface FollowerWorkerData {
   readonly steps: StepInbox;
   /** To the main thread: FromRank. */
   readonly reports: MessagePort;
+}
+
+/** A rank's end of its group's exchanges. */
+export function collectiveOf({ memory, deadlineMs, outbox }: GroupSeat, rank: number, clock: Clock): SharedMemoryCollective {
+  const onWritten = outbox && ((piece: WrittenPiece) => outbox.postMessage({ rank, ...piece }));
+  return new SharedMemoryCollective({ rank, memory, deadlineMs, clock, ...(onWritten && { onWritten }) });
 }
 
 /** The sending end of an inbox. */

@@ -1,12 +1,11 @@
 /** Entry of the thread of a rank other than 0: load its share, then step after step as rank 0 says. Everything here is synchronous. */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { StartupError } from '../core/errors.ts';
-import { SharedMemoryCollective } from '../engine/collective/shared-memory.ts';
 import { createRunner } from '../engine/runner/create-runner.ts';
 import { FollowerRunner } from '../engine/runner/group-runner.ts';
 // biome-ignore lint/style/noRestrictedImports: a thread's entry is its composition root; nobody can hand it a clock
 import { systemClock } from '../system-clock.ts';
-import { awaitTurn, type FollowerWorkerData, passTurn, type ToFollower } from './follower-port.ts';
+import { awaitTurn, collectiveOf, type FollowerWorkerData, passTurn, type ToFollower } from './follower-port.ts';
 import type { FromRank } from './rank-port.ts';
 
 const { runner: spec, groupEpoch, seat, steps, reports } = workerData as FollowerWorkerData;
@@ -25,14 +24,7 @@ try {
 function run(): void {
   awaitTurn(seat);
   const { rank = 0 } = spec.tensorParallel ?? {};
-  const { memory, deadlineMs, outbox } = seat;
-  const collective = new SharedMemoryCollective({
-    rank,
-    memory,
-    deadlineMs,
-    clock: systemClock,
-    ...(outbox && { onWritten: (piece) => outbox.postMessage({ rank, ...piece }) }),
-  });
+  const collective = collectiveOf(seat, rank, systemClock);
   const { runner, numBlocks, fingerprint } = createRunner(spec, (progress) => tell({ type: 'loading', ...progress }), collective);
   try {
     passTurn(seat);

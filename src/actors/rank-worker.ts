@@ -2,14 +2,13 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { StartupError } from '../core/errors.ts';
 import type { CollectiveCounters } from '../engine/collective/collective.ts';
-import { SharedMemoryCollective, type WrittenPiece } from '../engine/collective/shared-memory.ts';
 import { Engine } from '../engine/engine.ts';
 import { createRunner } from '../engine/runner/create-runner.ts';
 import { LeaderRunner } from '../engine/runner/group-runner.ts';
 // biome-ignore lint/style/noRestrictedImports: a thread's entry is its composition root; nobody can hand it a clock
 import { systemClock } from '../system-clock.ts';
 import { EngineLoop } from './engine-loop.ts';
-import { awaitTurn, type GroupSeat, passTurn, stepReceiver } from './follower-port.ts';
+import { awaitTurn, collectiveOf, passTurn, stepReceiver } from './follower-port.ts';
 import { sharedConstraints } from './grammar-constraints.ts';
 import type { FromRank, ToRank } from './rank-port.ts';
 import type { RankWorkerData } from './thread-rank.ts';
@@ -30,7 +29,11 @@ try {
 function run(): void {
   tell({ type: 'loading', stage: 'loading weights', fraction: 0 });
   if (group) awaitTurn(group.seat);
-  const created = createRunner(spec.runner, (progress) => tell({ type: 'loading', ...progress }), group ? collectiveOf(group.seat) : null);
+  const created = createRunner(
+    spec.runner,
+    (progress) => tell({ type: 'loading', ...progress }),
+    group ? collectiveOf(group.seat, 0, systemClock) : null,
+  );
   if (group) passTurn(group.seat);
   const { numBlocks, fingerprint } = created;
   const runner = group ? new LeaderRunner(created.runner, group.followers.map(stepReceiver)) : created.runner;
@@ -55,12 +58,6 @@ function run(): void {
   } finally {
     runner.close();
   }
-}
-
-function collectiveOf({ memory, deadlineMs, outbox }: GroupSeat): SharedMemoryCollective {
-  const rank = 0;
-  const onWritten = outbox && ((piece: WrittenPiece) => outbox.postMessage({ rank, ...piece }));
-  return new SharedMemoryCollective({ rank, memory, deadlineMs, clock: systemClock, ...(onWritten && { onWritten }) });
 }
 
 function turnUntilStopped(loop: EngineLoop, collectiveCounters: () => CollectiveCounters | null): void {

@@ -6,6 +6,7 @@
  */
 import { connect, createServer, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
+import { BEAT, BEAT_MS, type FrameHandler, FrameInbox, SILENCE_MS } from './frame-inbox.ts';
 
 export interface FrameLink {
   /** For people: who is at the other end. */
@@ -13,7 +14,7 @@ export interface FrameLink {
   /** `parts` are the body, one behind the other; they must not change until the other end has answered. */
   send(kind: number, ...parts: readonly Uint8Array[]): void;
   /** `body` is valid until the handler returns. While there is no handler (null), frames are kept for the next one. */
-  onFrame(handler: ((kind: number, body: Uint8Array) => void) | null): void;
+  onFrame(handler: FrameHandler | null): void;
   /** Called once, also when this end closed it, or when it is closed already. */
   onClosed(handler: (reason: string) => void): void;
   close(reason?: string): void;
@@ -24,11 +25,6 @@ export interface FrameServer {
   close(): void;
 }
 
-/** A frame of this kind says that the sender lives; nobody sees it. */
-const BEAT = 255;
-const BEAT_MS = 1000;
-/** Longest silence. An exchange has its own, shorter deadline: this one finds a peer that is gone while nothing runs. */
-const SILENCE_MS = 10_000;
 /** No frame is longer: what claims to be is no peer of ours. */
 const MAX_FRAME_BYTES = 256 * 2 ** 20;
 
@@ -60,8 +56,7 @@ function tcpLink(socket: Socket, clock: Clock): FrameLink {
   const reader = new FrameReader();
   let closedBecause: string | null = null;
   let isGone = false;
-  let handler: ((kind: number, body: Uint8Array) => void) | null = null;
-  const early: { kind: number; body: Uint8Array }[] = [];
+  const inbox = new FrameInbox();
   const closedHandlers: ((reason: string) => void)[] = [];
   let heardMs = clock.monotonic();
   let timer: unknown;
@@ -90,11 +85,7 @@ function tcpLink(socket: Socket, clock: Clock): FrameLink {
     send(BEAT);
     timer = clock.setTimeout(beat, BEAT_MS);
   };
-  const receive = (kind: number, body: Uint8Array): void => {
-    if (kind === BEAT) return;
-    if (handler) handler(kind, body);
-    else early.push({ kind, body: Uint8Array.from(body) });
-  };
+  const receive: FrameHandler = (kind, body) => inbox.receive(kind, body);
   socket.on('data', (chunk) => {
     heardMs = clock.monotonic();
     if (!reader.push(chunk, receive)) close('sent something that is no frame');
@@ -110,13 +101,7 @@ function tcpLink(socket: Socket, clock: Clock): FrameLink {
   return {
     peer: `${socket.remoteAddress}:${socket.remotePort}`,
     send,
-    onFrame(given) {
-      handler = given;
-      while (handler !== null && early.length > 0) {
-        const { kind, body } = early.shift()!;
-        handler(kind, body);
-      }
-    },
+    onFrame: (handler) => inbox.setHandler(handler),
     onClosed(told) {
       if (isGone) told(closedBecause ?? 'closed');
       else closedHandlers.push(told);
@@ -132,7 +117,7 @@ export class FrameReader {
   #end = 0;
 
   /** @returns false when this is no stream of frames. */
-  push(chunk: Uint8Array, receive: (kind: number, body: Uint8Array) => void): boolean {
+  push(chunk: Uint8Array, receive: FrameHandler): boolean {
     this.#append(chunk);
     while (this.#end - this.#begin >= 4) {
       const length = this.#buffer.readUInt32LE(this.#begin);

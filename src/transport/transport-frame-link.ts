@@ -7,14 +7,12 @@
  * Each end has a subject of its own for the other's frames. Whoever calls announces itself on the group's subject with a request.
  */
 import type { Clock } from '../core/clock.ts';
+import { BEAT, BEAT_MS, FrameInbox, SILENCE_MS } from './frame-inbox.ts';
 import type { FrameLink, FrameServer } from './frame-link.ts';
 import type { Transport } from './transport.ts';
 
 const HEAD_BYTES = 5;
-const BEAT = 255;
 const CLOSE = 254;
-const BEAT_MS = 1000;
-const SILENCE_MS = 10_000;
 const CALL_TIMEOUT_MS = 2000;
 
 /** Takes calls on `subject`, e.g. `troupe.group.NAME`. */
@@ -53,8 +51,7 @@ function transportLink(
   peer: string,
   clock: Clock,
 ): { readonly link: FrameLink; readonly start: () => void } {
-  let handler: ((kind: number, body: Uint8Array) => void) | null = null;
-  const early: { kind: number; body: Uint8Array }[] = [];
+  const inbox = new FrameInbox();
   const closedHandlers: ((reason: string) => void)[] = [];
   let closedBecause: string | null = null;
   let numSent = 0;
@@ -84,8 +81,7 @@ function transportLink(
     const kind = data[4]!;
     const body = data.subarray(HEAD_BYTES);
     if (kind === CLOSE) end(Buffer.from(body).toString('utf8'));
-    else if (kind !== BEAT && handler) handler(kind, body);
-    else if (kind !== BEAT) early.push({ kind, body: Uint8Array.from(body) });
+    else inbox.receive(kind, body);
   });
   const beat = (): void => {
     if (clock.monotonic() - heardMs > SILENCE_MS) {
@@ -98,13 +94,7 @@ function transportLink(
   const link: FrameLink = {
     peer,
     send,
-    onFrame(given) {
-      handler = given;
-      while (handler !== null && early.length > 0) {
-        const { kind, body } = early.shift()!;
-        handler(kind, body);
-      }
-    },
+    onFrame: (handler) => inbox.setHandler(handler),
     onClosed(told) {
       if (closedBecause !== null) told(closedBecause);
       else closedHandlers.push(told);
